@@ -1,0 +1,86 @@
+// What is counted. Each worker has one `struct counters` that only it writes; any thread may read it
+// at any time and adds the workers' up. A line a counter: name and what it counts.
+#pragma once
+
+#include <stdatomic.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+
+#define COUNTER_LIST(X)                                                                            \
+    X(queries_udp, "queries received over UDP")                                                    \
+    X(queries_tcp, "queries received over TCP")                                                    \
+    X(queries_ignored, "messages that get no answer: too short, or themselves a response")         \
+    X(queries_malformed, "queries answered with FORMERR")                                          \
+    X(queries_not_implemented, "queries answered with NOTIMP: opcode or zone transfer")            \
+    X(queries_refused, "queries answered with REFUSED by rule")                                    \
+    X(queries_badvers, "queries answered with BADVERS: EDNS version over 0")                       \
+    X(queries_local, "queries answered locally: names that never leave, identity")                 \
+    X(queries_overload, "queries answered with SERVFAIL: too many in flight or out of memory")     \
+    X(queries_forwarded, "queries handed to the upstreams")                                        \
+    X(queries_failed, "forwarded queries that ended without an upstream's answer")                 \
+    X(replies_truncated, "replies sent with TC because they exceed what the client takes")         \
+    X(udp_send_errors, "UDP replies that the kernel refused")                                      \
+    X(udp_source_refused, "UDP queries dropped: source port 0")                                    \
+    X(tcp_accepted, "TCP connections accepted")                                                    \
+    X(tcp_closed_idle, "TCP connections closed: idle")                                             \
+    X(tcp_closed_evicted, "idle TCP connections closed to make room for a new one")                \
+    X(tcp_closed_slow, "TCP connections closed: message not whole in time, or replies not read")   \
+    X(tcp_closed_invalid, "TCP connections closed: a length that no DNS message has")              \
+    X(tcp_refused, "TCP connections refused: at the limit and none idle")                          \
+    X(tcp_accept_paused, "times that accepting paused for lack of descriptors")                    \
+    X(upstream_connections_opened, "upstream connections established, handshake included")         \
+    X(upstream_connections_resumed, "of these, those with a resumed TLS session")                  \
+    X(upstream_connections_failed, "upstream connections that failed before they were usable")     \
+    X(upstream_connections_verify_failed, "of these, those whose certificate was refused")         \
+    X(upstream_connections_broken, "upstream connections lost with queries in flight")             \
+    X(upstream_connections_stalled, "upstream connections given up because nothing was answered")  \
+    X(upstream_connections_closed_invalid, "upstream connections closed for what they sent")       \
+    X(upstream_connections_idle, "upstream connections closed idle, by either side")               \
+    X(upstream_queries, "queries sent upstream, retries included")                                 \
+    X(upstream_retries, "of these, those sent again after a failure")                              \
+    X(upstream_replies, "replies accepted from upstreams")                                         \
+    X(upstream_replies_unmatched, "replies dropped: no query has that ID")                         \
+    X(upstream_replies_mismatched, "replies dropped: not the question that was asked")             \
+    X(upstream_replies_malformed, "replies dropped: malformed")                                    \
+    X(upstream_replies_late, "replies that came after their query was answered or given up")       \
+    X(upstream_replies_failed, "replies with an rcode or TC that made another upstream be tried")  \
+    X(upstream_timeouts, "queries not answered by an upstream in time")                            \
+    X(upstream_probes, "queries of our own that test an upstream that was down")                   \
+    X(upstream_down, "times that an upstream went down")                                           \
+    X(upstream_up, "times that an upstream came back")                                             \
+    X(bootstrap_lookups, "names of upstreams resolved")
+
+enum counter {
+#define X(name, text) COUNTER_##name,
+    COUNTER_LIST(X)
+#undef X
+    COUNTER_COUNT,
+};
+
+struct counters {
+    _Atomic uint64_t value[COUNTER_COUNT];
+};
+
+NONNULL static inline void counter_add(struct counters *counters, enum counter counter,
+                                       uint64_t amount)
+{
+    // Only one thread writes, so no locked instruction is needed.
+    uint64_t value =
+        atomic_load_explicit(&counters->value[counter], memory_order_relaxed) + amount;
+
+    atomic_store_explicit(&counters->value[counter], value, memory_order_relaxed);
+}
+
+NONNULL static inline void counter_inc(struct counters *counters, enum counter counter)
+{
+    counter_add(counters, counter, 1);
+}
+
+// Any thread.
+NONNULL static inline uint64_t counter_get(struct counters *counters, enum counter counter)
+{
+    return atomic_load_explicit(&counters->value[counter], memory_order_relaxed);
+}
+
+const char *counter_name(enum counter counter);
