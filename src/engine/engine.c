@@ -1,0 +1,169 @@
+#include "engine/engine.h"
+
+#include <stdlib.h>
+
+#include "base/error.h"
+#include "dns/tables.h"
+#include "engine/query.h"
+#include "policy/admit.h"
+
+struct engine *engine_new(const struct engine_options *options, const struct upstream_ops *ops,
+                          void *upstreams, struct counters *counters)
+{
+    struct engine *engine = calloc(1, sizeof(*engine));
+
+    if (!engine)
+        return NULL;
+    engine->ops = ops;
+    engine->upstreams = upstreams;
+    engine->counters = counters;
+    slab_init(&engine->queries, sizeof(struct query), options->max_in_flight);
+    engine_configure(engine, options);
+    return engine;
+}
+
+void engine_free(struct engine *engine)
+{
+    if (!engine)
+        return;
+    slab_deinit(&engine->queries);
+    free(engine);
+}
+
+void engine_configure(struct engine *engine, const struct engine_options *options)
+{
+    engine->options = *options;
+    engine->queries.limit = MAX((size_t)options->max_in_flight, engine->queries.made);
+}
+
+unsigned engine_in_flight(const struct engine *engine)
+{
+    return engine->in_flight;
+}
+
+void engine_drain(struct engine *engine, void (*drained)(void *context), void *context)
+{
+    engine->drained = drained;
+    engine->drained_context = context;
+    if (engine->in_flight == 0)
+        drained(context);
+}
+
+// The upstreams are done with it.
+static void on_upstream_done(struct upstream_request *request, const struct upstream_result *result)
+{
+    struct query *query = container_of(request, struct query, request);
+
+    if (result->reply) {
+        query_reply_from(query, result->reply);
+        return;
+    }
+    counter_inc(query->engine->counters, COUNTER_queries_failed);
+    query_reply_empty(query, DNS_RCODE_SERVFAIL, (int)result->ede, result->reason);
+}
+
+static void forward(struct query *query)
+{
+    struct engine *engine = query->engine;
+
+    counter_inc(engine->counters, COUNTER_queries_forwarded);
+    query->request = (struct upstream_request){
+        .question = query->question,
+        .question_size = query->question_size,
+        .flags = query->flags & (DNS_FLAG_RD | DNS_FLAG_AD | DNS_FLAG_CD),
+        .dnssec_ok = query->dnssec_ok,
+        .done = on_upstream_done,
+    };
+    engine->ops->resolve(engine->upstreams, &query->request);
+}
+
+static void turn_away(struct query *query, uint16_t rcode)
+{
+    enum counter counter = COUNTER_queries_refused;
+
+    if (rcode == DNS_RCODE_FORMERR)
+        counter = COUNTER_queries_malformed;
+    else if (rcode == DNS_RCODE_NOTIMP)
+        counter = COUNTER_queries_not_implemented;
+    else if (rcode == DNS_RCODE_BADVERS)
+        counter = COUNTER_queries_badvers;
+    counter_inc(query->engine->counters, counter);
+    query_reply_empty(query, rcode, -1, NULL);
+}
+
+static bool answer_locally(struct query *query, const struct dns_message *message)
+{
+    const struct engine_options *options = &query->engine->options;
+    const struct policy_local_options local = {
+        .private_reverse = options->private_reverse == ENGINE_PRIVATE_REVERSE_LOCAL,
+        .identity_version = options->identity_version,
+        .identity_id = options->identity_id,
+    };
+    struct policy_answer answer;
+
+    if (!policy_answer_local(&local, query->question, message->type, message->class, &answer))
+        return false;
+    counter_inc(query->engine->counters, COUNTER_queries_local);
+    query_reply_local(query, &answer);
+    return true;
+}
+
+// What parsing made of the message decides its way.
+static void begin(struct query *query, const struct dns_message *message, int parsed)
+{
+    uint16_t rcode;
+
+    query_read(query, message);
+    // Opcodes that we do not know have formats that we do not know (RFC 1035 section 4.1.1).
+    if (parsed != E_OK && DNS_OPCODE(message->flags) == DNS_OPCODE_QUERY) {
+        turn_away(query, DNS_RCODE_FORMERR);
+        return;
+    }
+    rcode = policy_admit(message);
+    if (rcode != DNS_RCODE_NOERROR)
+        turn_away(query, rcode);
+    else if (!answer_locally(query, message))
+        forward(query); // the cache's place is before this
+}
+
+static bool is_to_be_ignored(const struct dns_message *message, int parsed)
+{
+    // Answering a response, or what only looks like DNS, is how loops and reflections start.
+    return parsed == E_SHORT || (message->flags & DNS_FLAG_QR);
+}
+
+// No room for the query: it is told so, from the stack.
+static void overload(struct engine *engine, const struct engine_client *client,
+                     const struct dns_message *message)
+{
+    struct query query = {.engine = engine, .client = *client};
+
+    counter_inc(engine->counters, COUNTER_queries_overload);
+    query_read(&query, message);
+    query_reply_overload(&query);
+}
+
+void engine_query(struct engine *engine, const struct engine_client *client,
+                  const uint8_t *message, size_t size)
+{
+    struct dns_message view;
+    struct query *query;
+    int parsed = dns_message_parse(&view, message, size);
+
+    counter_inc(engine->counters,
+                client->transport == ENGINE_UDP ? COUNTER_queries_udp : COUNTER_queries_tcp);
+    if (is_to_be_ignored(&view, parsed)) {
+        counter_inc(engine->counters, COUNTER_queries_ignored);
+        client->ops->answer(client, NULL, 0);
+        return;
+    }
+    query = slab_take(&engine->queries);
+    if (!query) {
+        overload(engine, client, &view);
+        return;
+    }
+    query->engine = engine;
+    query->client = *client;
+    engine->in_flight++;
+    begin(query, &view, parsed);
+}

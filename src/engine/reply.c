@@ -1,0 +1,126 @@
+// Replies: what the client can take, and what it is told by EDNS (RFC 6891, hop by hop).
+#include <string.h>
+
+#include "base/cursor.h"
+#include "dns/build.h"
+#include "dns/tables.h"
+#include "engine/query.h"
+
+// RFC 8467 section 4.2: replies are padded to a multiple of this.
+#define REPLY_PADDING 468
+
+// RFC 1035 section 2.3.4: what a client without EDNS takes.
+#define UDP_SIZE_MIN 512
+
+void query_read(struct query *query, const struct dns_message *message)
+{
+    struct dns_option option;
+
+    query->id = message->id;
+    query->flags = message->flags;
+    query->has_edns = message->has_opt;
+    query->dnssec_ok = message->has_opt && message->dnssec_ok;
+    query->padded = message->has_opt && dns_option_find(message, DNS_OPTION_PADDING, &option);
+    query->keepalive = message->has_opt && query->client.transport != ENGINE_UDP &&
+                       dns_option_find(message, DNS_OPTION_KEEPALIVE, &option);
+    query->udp_size = message->has_opt ? message->udp_size : UDP_SIZE_MIN;
+    query->udp_size = MIN(MAX(query->udp_size, UDP_SIZE_MIN), query->client.udp_max_size);
+    query->question_size = (uint16_t)message->question_size;
+    memcpy(query->question, dns_message_question(message), message->question_size);
+}
+
+// The most octets of a reply to this client.
+static size_t limit_of(const struct query *query)
+{
+    return query->client.transport == ENGINE_UDP ? query->udp_size : DNS_MESSAGE_MAX;
+}
+
+static struct dns_opt opt_for(const struct query *query)
+{
+    struct dns_opt opt = dns_opt_plain(query->client.udp_max_size, query->dnssec_ok);
+
+    opt.padding_limit = limit_of(query);
+    if (query->keepalive)
+        opt.keepalive = query->client.keepalive;
+    if (query->padded && query->engine->options.padding == ENGINE_PADDING_AUTO)
+        opt.padding_block = REPLY_PADDING;
+    return opt;
+}
+
+static struct dns_reply_to reply_to(const struct query *query, const struct dns_opt *opt)
+{
+    return (struct dns_reply_to){
+        .id = query->id,
+        .flags = query->flags,
+        .question = query->question_size ? query->question : NULL,
+        .question_size = query->question_size,
+        .opt = query->has_edns ? opt : NULL,
+        .limit = limit_of(query),
+    };
+}
+
+// Hands the answer to the client; the query is over.
+static void answer(struct query *query, size_t size)
+{
+    struct engine *engine = query->engine;
+    const struct engine_client client = query->client;
+
+    require(size > 0);
+    slab_give(&engine->queries, query);
+    engine->in_flight--;
+    if (get_u16(engine->reply + 2) & DNS_FLAG_TC)
+        counter_inc(engine->counters, COUNTER_replies_truncated);
+    client.ops->answer(&client, engine->reply, size);
+    if (engine->in_flight == 0 && engine->drained)
+        engine->drained(engine->drained_context);
+}
+
+void query_reply_empty(struct query *query, uint16_t rcode, int ede, const char *ede_text)
+{
+    struct engine *engine = query->engine;
+    struct dns_opt opt = opt_for(query);
+    struct dns_reply_to reply = reply_to(query, &opt);
+
+    opt.ede = ede;
+    opt.ede_text = ede_text;
+    answer(query, dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, rcode));
+}
+
+void query_reply_overload(const struct query *query)
+{
+    struct engine *engine = query->engine;
+    struct dns_opt opt = opt_for(query);
+    struct dns_reply_to reply = reply_to(query, &opt);
+    size_t size;
+
+    opt.ede = DNS_EDE_OTHER;
+    opt.ede_text = "too many queries in flight";
+    size = dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, DNS_RCODE_SERVFAIL);
+    query->client.ops->answer(&query->client, engine->reply, size);
+}
+
+void query_reply_local(struct query *query, const struct policy_answer *local)
+{
+    struct engine *engine = query->engine;
+    struct dns_opt opt = opt_for(query);
+    struct dns_reply_to reply = reply_to(query, &opt);
+
+    answer(query, dns_reply_build_local(engine->reply, sizeof(engine->reply), &reply, local->rcode,
+                                        local->records, local->record_count));
+}
+
+void query_reply_from(struct query *query, const struct dns_message *from)
+{
+    struct engine *engine = query->engine;
+    struct dns_opt opt = opt_for(query);
+    struct dns_reply_to reply = reply_to(query, &opt);
+    struct dns_option padding;
+    // RFC 6840 section 5.7 and 5.8: the bit is for those who said that they understand it.
+    bool keep_ad = query->dnssec_ok || (query->flags & DNS_FLAG_AD);
+
+    opt.ede_from = from;
+    if (engine->options.padding == ENGINE_PADDING_MIRROR &&
+        dns_option_find(from, DNS_OPTION_PADDING, &padding))
+        opt.padding_exact = (size_t)padding.size + 1;
+    answer(query, dns_reply_build(engine->reply, sizeof(engine->reply), &reply, from, keep_ad));
+}

@@ -1,0 +1,40 @@
+// What the engine asks of the upstreams: one answer to one question. src/upstream/ implements it;
+// the engine knows no more of it than this.
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/compiler.h"
+#include "base/time.h"
+#include "dns/message.h"
+#include "dns/tables.h"
+
+struct upstream_request;
+
+struct upstream_result {
+    // The upstream's reply, checked to be one to this question, or NULL. Valid during the call.
+    const struct dns_message *reply;
+    // Without a reply: why, for the client (RFC 8914).
+    enum dns_ede ede;
+    const char *reason;
+};
+
+// Embedded in what the asker keeps about the question. The asker fills in the first part; all of it
+// must stay as it is until `done` is called.
+struct upstream_request {
+    const uint8_t *question; // wire form, as it is to be sent
+    size_t question_size;
+    uint16_t flags; // RD, AD, CD
+    bool dnssec_ok;
+    // Called exactly once, perhaps before resolve() returns.
+    void (*done)(struct upstream_request *request, const struct upstream_result *result);
+
+    void *exchange; // the upstreams' own
+};
+
+struct upstream_ops {
+    // Takes the request and sees to it that `done` is called within the configured time.
+    void (*resolve)(void *upstreams, struct upstream_request *request);
+};
