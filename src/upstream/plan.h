@@ -1,0 +1,33 @@
+// What all workers share of the upstreams: the options, and for each server the TLS context made
+// from them. Immutable; made by the main thread, where a bad CA file is reported before anything
+// changes.
+#pragma once
+
+#include <stdatomic.h>
+
+#include "base/compiler.h"
+#include "net/tls.h"
+#include "upstream/options.h"
+
+struct upstream_plan_server {
+    const struct upstream_server_options *options;
+    struct tls_context *tls;
+    // What was logged, so that one worker speaks for all.
+    atomic_bool announced;
+    atomic_bool down;
+};
+
+struct upstream_plan {
+    atomic_uint refs;
+    struct upstream_options options;
+    struct upstream_plan_server servers[UPSTREAM_SERVERS_MAX];
+    struct upstream_plan_server bootstrap[UPSTREAM_BOOTSTRAP_MAX];
+};
+
+// Copies the options. NULL with the reason, which names the server.
+NONNULL NODISCARD struct upstream_plan *upstream_plan_new(const struct upstream_options *options,
+                                                          char *reason, size_t reason_size);
+
+// Any thread.
+NONNULL struct upstream_plan *upstream_plan_ref(struct upstream_plan *plan);
+void upstream_plan_unref(struct upstream_plan *plan);
