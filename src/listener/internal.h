@@ -1,0 +1,72 @@
+// Shared by src/listener/*.c only.
+#pragma once
+
+#include "base/list.h"
+#include "base/slab.h"
+#include "listener/listener.h"
+#include "net/frame.h"
+#include "net/stream.h"
+#include "net/udp.h"
+
+struct listener {
+    struct loop *loop;
+    struct log *log;
+    struct counters *counters;
+    struct engine *engine;
+
+    size_t udp_max_size;
+    usec_t tcp_idle_timeout;
+    usec_t tcp_message_timeout;
+    uint32_t tcp_max_connections;
+    uint32_t tcp_max_in_flight;
+
+    struct udp_receiver *receiver;
+    struct list udp; // struct udp_listener
+    struct list tcp; // struct tcp_listener
+
+    struct list clients; // all TCP connections
+    struct list idle;    // those with nothing in flight, the longest idle first
+    uint32_t client_count;
+    struct log_limit accept_log;
+};
+
+struct udp_listener {
+    struct list node;
+    struct listener *listener;
+    struct address address;
+    struct udp_socket socket;
+    unsigned in_flight;
+    bool closing;
+};
+
+struct tcp_listener {
+    struct list node;
+    struct listener *listener;
+    struct address address;
+    struct watcher watcher;
+    struct wheel_timer resume; // accepting is paused until then
+    int fd;
+};
+
+// listener/udp.c. Takes over the descriptor.
+NONNULL NODISCARD int udp_listener_open(struct listener *listener, const struct address *address,
+                                        int fd);
+// Closes it when its queries are answered.
+NONNULL void udp_listener_close(struct udp_listener *udp);
+
+// listener/tcp.c. Takes over the descriptor.
+NONNULL NODISCARD int tcp_listener_open(struct listener *listener, const struct address *address,
+                                        int fd);
+NONNULL void tcp_listener_close(struct tcp_listener *tcp);
+NONNULL void tcp_listener_pause(struct tcp_listener *tcp);
+
+// listener/tcp_client.c
+struct tcp_client;
+// Takes over an accepted connection.
+NONNULL void tcp_client_start(const struct tcp_listener *tcp, int fd, const struct address *peer);
+// Closes the connection that has been idle for longest. False if none is idle.
+NONNULL bool tcp_client_evict(struct listener *listener);
+NONNULL void tcp_clients_close_all(struct listener *listener);
+// Connections that came by that listening address (NULL: all) read no more, and close when nothing
+// is in flight.
+void tcp_clients_retire(struct listener *listener, const struct address *address);

@@ -1,0 +1,96 @@
+#include "listener/listener.h"
+
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "listener/internal.h"
+
+struct listener *listener_new(struct loop *loop, struct log *log, struct counters *counters,
+                              struct engine *engine, const struct listener_options *options)
+{
+    struct listener *listener = calloc(1, sizeof(*listener));
+
+    if (!listener)
+        return NULL;
+    listener->receiver = udp_receiver_new();
+    if (!listener->receiver) {
+        free(listener);
+        return NULL;
+    }
+    listener->loop = loop;
+    listener->log = log;
+    listener->counters = counters;
+    listener->engine = engine;
+    list_init(&listener->udp);
+    list_init(&listener->tcp);
+    list_init(&listener->clients);
+    list_init(&listener->idle);
+    listener_configure(listener, options);
+    return listener;
+}
+
+void listener_configure(struct listener *listener, const struct listener_options *options)
+{
+    listener->udp_max_size = options->udp_max_size;
+    listener->tcp_idle_timeout = options->tcp_idle_timeout;
+    listener->tcp_message_timeout = options->tcp_message_timeout;
+    listener->tcp_max_connections = options->tcp_max_connections;
+    listener->tcp_max_in_flight = options->tcp_max_in_flight;
+}
+
+int listener_add(struct listener *listener, const struct address *address, int udp, int tcp)
+{
+    int err = E_OK;
+
+    if (udp >= 0)
+        err = udp_listener_open(listener, address, udp);
+    if (tcp >= 0 && err == E_OK)
+        return tcp_listener_open(listener, address, tcp);
+    if (tcp >= 0)
+        close(tcp);
+    return err;
+}
+
+void listener_remove(struct listener *listener, const struct address *address)
+{
+    list_for_each (node, &listener->udp) {
+        struct udp_listener *udp = list_entry(node, struct udp_listener, node);
+
+        if (address_equal(&udp->address, address))
+            udp_listener_close(udp);
+    }
+    list_for_each (tcp_node, &listener->tcp) {
+        struct tcp_listener *tcp = list_entry(tcp_node, struct tcp_listener, node);
+
+        if (address_equal(&tcp->address, address))
+            tcp_listener_close(tcp);
+    }
+    tcp_clients_retire(listener, address);
+}
+
+void listener_pause(struct listener *listener)
+{
+    list_for_each (node, &listener->udp)
+        udp_stop_reading(&list_entry(node, struct udp_listener, node)->socket);
+    list_for_each (tcp_node, &listener->tcp)
+        tcp_listener_pause(list_entry(tcp_node, struct tcp_listener, node));
+    tcp_clients_retire(listener, NULL);
+}
+
+void listener_stop(struct listener *listener)
+{
+    list_for_each (node, &listener->udp)
+        udp_listener_close(list_entry(node, struct udp_listener, node));
+    list_for_each (tcp_node, &listener->tcp)
+        tcp_listener_close(list_entry(tcp_node, struct tcp_listener, node));
+    tcp_clients_close_all(listener);
+}
+
+void listener_free(struct listener *listener)
+{
+    if (!listener)
+        return;
+    udp_receiver_free(listener->receiver);
+    free(listener);
+}

@@ -1,0 +1,38 @@
+// The listeners of one worker: UDP sockets and TCP connections in front of its engine. Knows nothing
+// of what happens to a query behind engine_query().
+#pragma once
+
+#include "base/log.h"
+#include "engine/engine.h"
+#include "listener/options.h"
+#include "metrics/counters.h"
+#include "net/loop.h"
+
+struct listener;
+
+// All pointers must outlive the listener; the options are copied as far as they matter. NULL out of
+// memory.
+NODISCARD struct listener *listener_new(struct loop *loop, struct log *log,
+                                        struct counters *counters, struct engine *engine,
+                                        const struct listener_options *options);
+
+// Begins to listen on sockets bound to `address`: a UDP socket and a listening TCP socket, either of
+// them -1 for none. They belong to the listener from now on, also on failure (E_NOMEM, E_SYSTEM).
+NONNULL NODISCARD int listener_add(struct listener *listener, const struct address *address,
+                                   int udp, int tcp);
+
+// Stops listening on the address. Queries that came in by it are still answered; its TCP connections
+// are closed when they are idle.
+NONNULL void listener_remove(struct listener *listener, const struct address *address);
+
+// For a reload: limits and time-outs.
+NONNULL void listener_configure(struct listener *listener, const struct listener_options *options);
+
+// Takes in no more queries and connections; answers still go out.
+NONNULL void listener_pause(struct listener *listener);
+
+// Closes all sockets and connections. No query may be in flight.
+NONNULL void listener_stop(struct listener *listener);
+
+// After listener_stop(), and when the loop has no more handles.
+void listener_free(struct listener *listener);

@@ -1,0 +1,125 @@
+// TCP: accepting. What happens on a connection is in tcp_client.c.
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "listener/internal.h"
+
+// Connections accepted before the rest of the worker gets its turn.
+#define ACCEPTS_PER_TURN 64
+
+// How long accepting pauses when the process has no descriptors left.
+#define ACCEPT_PAUSE (100 * USEC_MSEC)
+
+// Errors of a connection that was gone before it was accepted (accept(2)).
+static bool is_peers_error(int error)
+{
+    return error == ECONNABORTED || error == EINTR || error == ENETDOWN || error == EPROTO ||
+           error == ENOPROTOOPT || error == EHOSTDOWN || error == ENONET ||
+           error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENETUNREACH;
+}
+
+// No descriptors or memory: an idle connection makes room, else wait instead of spinning.
+static void pause_accepting(struct tcp_listener *tcp, int error)
+{
+    struct listener *listener = tcp->listener;
+    usec_t now = loop_now(listener->loop);
+    uint32_t suppressed;
+
+    counter_inc(listener->counters, COUNTER_tcp_accept_paused);
+    if (log_limit_pass(&listener->accept_log, now, &suppressed))
+        log_warning(listener->log, "listener",
+                    "cannot accept TCP connections: %s; trying again soon. Raise the limit of open "
+                    "files, or lower tcp: max-connections (%u now)",
+                    strerror(error), listener->tcp_max_connections);
+    watcher_want(&tcp->watcher, false, false);
+    loop_arm(listener->loop, &tcp->resume, now + ACCEPT_PAUSE);
+}
+
+static void on_resume(struct wheel_timer *timer)
+{
+    struct tcp_listener *tcp = container_of(timer, struct tcp_listener, resume);
+
+    watcher_want(&tcp->watcher, true, false);
+}
+
+static void take(struct tcp_listener *tcp, int fd, const struct address *peer)
+{
+    struct listener *listener = tcp->listener;
+
+    counter_inc(listener->counters, COUNTER_tcp_accepted);
+    if (listener->client_count >= listener->tcp_max_connections && !tcp_client_evict(listener)) {
+        counter_inc(listener->counters, COUNTER_tcp_refused);
+        close(fd);
+        return;
+    }
+    tcp_client_start(tcp, fd, peer);
+}
+
+static void on_ready(struct watcher *watcher, bool readable, bool writable)
+{
+    struct tcp_listener *tcp = container_of(watcher, struct tcp_listener, watcher);
+
+    for (unsigned i = 0; i < ACCEPTS_PER_TURN; i++) {
+        struct address peer;
+        socklen_t size = sizeof(peer);
+        int fd = accept4(tcp->fd, &peer.any, &size, SOCK_NONBLOCK | SOCK_CLOEXEC);
+
+        if (fd >= 0) {
+            take(tcp, fd, &peer);
+        } else if (errno == EAGAIN) {
+            return;
+        } else if (!is_peers_error(errno)) {
+            int error = errno;
+
+            if (!tcp_client_evict(tcp->listener)) {
+                pause_accepting(tcp, error);
+                return;
+            }
+        }
+    }
+}
+
+static void on_closed(struct watcher *watcher)
+{
+    free(container_of(watcher, struct tcp_listener, watcher));
+}
+
+int tcp_listener_open(struct listener *listener, const struct address *address, int fd)
+{
+    struct tcp_listener *tcp = calloc(1, sizeof(*tcp));
+
+    if (!tcp) {
+        close(fd);
+        return E_NOMEM;
+    }
+    tcp->listener = listener;
+    tcp->address = *address;
+    tcp->fd = fd;
+    wheel_timer_init(&tcp->resume, on_resume);
+    if (watcher_init(&tcp->watcher, listener->loop, fd, on_ready) != E_OK) {
+        close(fd);
+        free(tcp);
+        return E_SYSTEM;
+    }
+    watcher_want(&tcp->watcher, true, false);
+    list_append(&listener->tcp, &tcp->node);
+    return E_OK;
+}
+
+void tcp_listener_pause(struct tcp_listener *tcp)
+{
+    loop_disarm(tcp->listener->loop, &tcp->resume);
+    watcher_want(&tcp->watcher, false, false);
+}
+
+void tcp_listener_close(struct tcp_listener *tcp)
+{
+    loop_disarm(tcp->listener->loop, &tcp->resume);
+    list_remove(&tcp->node);
+    watcher_close(&tcp->watcher, on_closed);
+    close(tcp->fd);
+}

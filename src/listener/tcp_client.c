@@ -1,0 +1,300 @@
+// A client's TCP connection: many queries at once, each answered when its answer is there
+// (RFC 7766, RFC 9210), within bounds on everything that the client controls.
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/cursor.h"
+#include "base/error.h"
+#include "listener/internal.h"
+
+// A client that has this much to read is not read from until it does.
+#define OUTPUT_ENOUGH ((size_t)64 * 1024)
+
+struct tcp_client {
+    struct list node; // in the listener's clients
+    struct list idle; // in the listener's idle ones, when nothing is in flight
+    struct listener *listener;
+    struct stream stream;
+    struct frame_reader frames;
+    struct loop_task resume; // messages that wait are read on at the turn's end
+    struct wheel_timer timer;
+    struct engine_client client; // what the engine is told of it
+    struct address address;      // the listening address that it came by
+    unsigned in_flight;
+    bool waiting;  // messages were read that may not be handled yet
+    bool ended;    // the client sends no more
+    bool retiring; // and shall not be heard any more
+    bool released; // the stream is gone; the memory goes with the last answer
+    usec_t active; // the last query or answer
+    usec_t partial_since; // a message is not whole since then; USEC_NEVER: none
+    usec_t blocked_since; // it does not read since then; USEC_NEVER: it does
+};
+
+static void free_if_done(struct tcp_client *client)
+{
+    if (!client->released || client->in_flight > 0)
+        return;
+    frame_deinit(&client->frames);
+    free(client);
+}
+
+// Out of the listener's lists. What is in flight is still counted, and answered to nobody.
+static void detach(struct tcp_client *client)
+{
+    struct listener *listener = client->listener;
+
+    loop_disarm(listener->loop, &client->timer);
+    list_remove(&client->resume.node);
+    list_remove(&client->idle);
+    if (list_linked(&client->node)) {
+        list_remove(&client->node);
+        listener->client_count--;
+    }
+}
+
+static void close_client(struct tcp_client *client)
+{
+    detach(client);
+    stream_close(&client->stream);
+}
+
+static void abort_client(struct tcp_client *client, enum counter counter)
+{
+    counter_inc(client->listener->counters, counter);
+    detach(client);
+    stream_abort(&client->stream);
+}
+
+static bool is_closed(const struct tcp_client *client)
+{
+    return client->stream.state == STREAM_CLOSED;
+}
+
+// Nothing more can come of it: it sent all, and was answered all (RFC 7766 section 6.2.4).
+static void close_if_done(struct tcp_client *client)
+{
+    if ((client->ended || client->retiring) && client->in_flight == 0 && !client->waiting &&
+        !client->stream.blocked)
+        close_client(client);
+}
+
+static bool may_handle(const struct tcp_client *client)
+{
+    return client->in_flight < client->listener->tcp_max_in_flight &&
+           stream_pending(&client->stream) < OUTPUT_ENOUGH;
+}
+
+static void update_idle(struct tcp_client *client)
+{
+    list_remove(&client->idle);
+    if (client->in_flight == 0)
+        list_append(&client->listener->idle, &client->idle);
+}
+
+static bool on_message(void *context, const uint8_t *message, size_t size)
+{
+    struct tcp_client *client = context;
+
+    client->in_flight++;
+    client->active = loop_now(client->listener->loop);
+    engine_query(client->listener->engine, &client->client, message, size);
+    return !is_closed(client) && may_handle(client);
+}
+
+// After messages were handled: what is left, and whether to read on.
+static void settle(struct tcp_client *client, int err)
+{
+    usec_t now = loop_now(client->listener->loop);
+
+    if (is_closed(client))
+        return;
+    if (err == E_MALFORMED || err == E_NOMEM) {
+        abort_client(client, COUNTER_tcp_closed_invalid);
+        return;
+    }
+    client->waiting = err == E_AGAIN && frame_partial(&client->frames);
+    if (client->waiting || !frame_partial(&client->frames))
+        client->partial_since = USEC_NEVER;
+    else if (client->partial_since == USEC_NEVER)
+        client->partial_since = now;
+    stream_pause(&client->stream, client->waiting || client->retiring || !may_handle(client));
+    update_idle(client);
+    close_if_done(client);
+}
+
+static void on_resume(struct loop_task *task)
+{
+    struct tcp_client *client = container_of(task, struct tcp_client, resume);
+
+    if (!may_handle(client))
+        return;
+    settle(client, client->waiting ? frame_resume(&client->frames, on_message, client) : E_OK);
+}
+
+static void on_answer(const struct engine_client *engine_client, const uint8_t *message,
+                      size_t size)
+{
+    struct tcp_client *client = engine_client->owner;
+    uint8_t *frame;
+
+    client->in_flight--;
+    if (is_closed(client)) {
+        free_if_done(client);
+        return;
+    }
+    client->active = loop_now(client->listener->loop);
+    if (message) {
+        frame = stream_reserve(&client->stream, 2 + size);
+        if (!frame) {
+            // Too much that it does not read; or the connection broke just now.
+            if (!is_closed(client))
+                abort_client(client, COUNTER_tcp_closed_slow);
+            return;
+        }
+        put_u16(frame, (uint16_t)size);
+        memcpy(frame + 2, message, size);
+        stream_commit(&client->stream, 2 + size);
+    }
+    loop_at_turn_end(client->listener->loop, &client->resume);
+}
+
+static const struct engine_client_ops client_ops = {.answer = on_answer};
+
+static void on_received(struct stream *stream, const uint8_t *bytes, size_t size)
+{
+    struct tcp_client *client = container_of(stream, struct tcp_client, stream);
+
+    settle(client, frame_feed(&client->frames, bytes, size, on_message, client));
+}
+
+static void on_ended(struct stream *stream)
+{
+    struct tcp_client *client = container_of(stream, struct tcp_client, stream);
+
+    client->ended = true;
+    close_if_done(client);
+}
+
+static void on_drained(struct stream *stream)
+{
+    struct tcp_client *client = container_of(stream, struct tcp_client, stream);
+
+    client->blocked_since = USEC_NEVER;
+    loop_at_turn_end(client->listener->loop, &client->resume);
+}
+
+static void on_failed(struct stream *stream, enum stream_phase phase, const char *reason)
+{
+    detach(container_of(stream, struct tcp_client, stream));
+}
+
+static void on_released(struct stream *stream)
+{
+    struct tcp_client *client = container_of(stream, struct tcp_client, stream);
+
+    client->released = true;
+    free_if_done(client);
+}
+
+// When the client's patience with us, or ours with it, is over.
+static void on_timer(struct wheel_timer *timer)
+{
+    struct tcp_client *client = container_of(timer, struct tcp_client, timer);
+    struct listener *listener = client->listener;
+    usec_t now = loop_now(listener->loop);
+    usec_t next = now + listener->tcp_message_timeout;
+
+    if (client->stream.blocked && client->blocked_since == USEC_NEVER)
+        client->blocked_since = now;
+    if ((client->blocked_since != USEC_NEVER &&
+         now >= client->blocked_since + listener->tcp_idle_timeout) ||
+        (client->partial_since != USEC_NEVER &&
+         now >= client->partial_since + listener->tcp_message_timeout)) {
+        abort_client(client, COUNTER_tcp_closed_slow);
+        return;
+    }
+    if (client->in_flight == 0 && client->blocked_since == USEC_NEVER &&
+        now >= client->active + listener->tcp_idle_timeout) {
+        counter_inc(listener->counters, COUNTER_tcp_closed_idle);
+        close_client(client);
+        return;
+    }
+    if (client->in_flight == 0)
+        next = MIN(next, MAX(client->active + listener->tcp_idle_timeout, now + USEC_MSEC));
+    if (client->partial_since != USEC_NEVER)
+        next = MIN(next, client->partial_since + listener->tcp_message_timeout);
+    loop_arm(listener->loop, timer, next);
+}
+
+void tcp_client_start(const struct tcp_listener *tcp, int fd, const struct address *peer)
+{
+    static const struct stream_ops ops = {
+        .received = on_received,
+        .ended = on_ended,
+        .drained = on_drained,
+        .failed = on_failed,
+        .released = on_released,
+    };
+    struct listener *listener = tcp->listener;
+    struct tcp_client *client = calloc(1, sizeof(*client));
+    usec_t now = loop_now(listener->loop);
+
+    if (!client) {
+        close(fd);
+        return;
+    }
+    if (stream_accept(&client->stream, listener->loop, &ops, fd) != E_OK) {
+        free(client);
+        return;
+    }
+    client->listener = listener;
+    client->address = tcp->address;
+    client->active = now;
+    client->partial_since = client->blocked_since = USEC_NEVER;
+    client->client = (struct engine_client){
+        .ops = &client_ops,
+        .owner = client,
+        .transport = ENGINE_TCP,
+        .udp_max_size = (uint16_t)listener->udp_max_size,
+        .keepalive = (uint16_t)MIN(listener->tcp_idle_timeout / (100 * USEC_MSEC), UINT16_MAX),
+        .peer = *peer,
+        .local = {.family = AF_UNSPEC},
+    };
+    loop_task_init(&client->resume, on_resume);
+    wheel_timer_init(&client->timer, on_timer);
+    list_init(&client->idle);
+    list_append(&listener->clients, &client->node);
+    list_append(&listener->idle, &client->idle);
+    listener->client_count++;
+    loop_arm(listener->loop, &client->timer,
+             now + MIN(listener->tcp_idle_timeout, listener->tcp_message_timeout));
+}
+
+bool tcp_client_evict(struct listener *listener)
+{
+    if (list_empty(&listener->idle))
+        return false;
+    counter_inc(listener->counters, COUNTER_tcp_closed_evicted);
+    close_client(list_first(&listener->idle, struct tcp_client, idle));
+    return true;
+}
+
+void tcp_clients_close_all(struct listener *listener)
+{
+    while (!list_empty(&listener->clients))
+        close_client(list_first(&listener->clients, struct tcp_client, node));
+}
+
+void tcp_clients_retire(struct listener *listener, const struct address *address)
+{
+    list_for_each (node, &listener->clients) {
+        struct tcp_client *client = list_entry(node, struct tcp_client, node);
+
+        if (address && !address_equal(&client->address, address))
+            continue;
+        client->retiring = true;
+        stream_pause(&client->stream, true);
+        close_if_done(client);
+    }
+}

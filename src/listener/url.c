@@ -1,0 +1,78 @@
+#include "listener/url.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <strings.h>
+
+#include "base/error.h"
+
+static const struct {
+    const char *name;
+    uint32_t transports;
+} schemes[] = {
+    {"dns", LISTENER_DNS},
+    {"udp", LISTENER_UDP},
+    {"tcp", LISTENER_TCP},
+};
+
+static int fail(const char **why, const char *text)
+{
+    *why = text;
+    return E_INVALID;
+}
+
+// Sets the transports; returns what follows the scheme, or NULL if it is unknown.
+static const char *parse_scheme(struct listener_address *address, const char *text)
+{
+    const char *end = strstr(text, "://");
+
+    address->transports = LISTENER_DNS;
+    if (!end)
+        return text;
+    for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+        if ((size_t)(end - text) == strlen(schemes[i].name) &&
+            strncasecmp(text, schemes[i].name, (size_t)(end - text)) == 0) {
+            address->transports = schemes[i].transports;
+            return end + 3;
+        }
+    }
+    return NULL;
+}
+
+int listener_url_parse(struct listener_address *address, const char *text, const char **why)
+{
+    char any[LISTENER_URL_SIZE];
+    const char *rest;
+
+    memset(address, 0, sizeof(*address));
+    *why = NULL;
+    rest = parse_scheme(address, text);
+    if (!rest)
+        return fail(why, "unknown scheme; write dns:// (UDP and TCP), udp:// or tcp://");
+    if (!*rest)
+        return fail(why, "no address; write an IP address, as in dns://127.0.0.1:53, or *");
+    if (strchr(rest, '/'))
+        return fail(why, "a listen address has no path; write dns://127.0.0.1:53");
+    if (rest[0] == '*' && strlen(rest) < 16) {
+        snprintf(any, sizeof(any), "[::]%s", rest + 1);
+        rest = any;
+    }
+    if (address_parse(&address->address, rest, LISTENER_PORT) != E_OK)
+        return fail(why, "no IP address with or without a port; write dns://127.0.0.1:53, "
+                         "dns://[::1]:53, or dns://*:53 for every address");
+    return E_OK;
+}
+
+const char *listener_url_to_text(const struct listener_address *address,
+                                 char text[LISTENER_URL_SIZE])
+{
+    const char *scheme = "dns";
+    char where[ADDRESS_TEXT_MAX];
+
+    for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
+        if (schemes[i].transports == address->transports)
+            scheme = schemes[i].name;
+    }
+    snprintf(text, LISTENER_URL_SIZE, "%s://%s", scheme, address_to_text(&address->address, where));
+    return text;
+}
