@@ -1,0 +1,153 @@
+// What is set without a file: single settings, and the check of the whole.
+#include "config/config.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "config/defaults.h"
+#include "config/report.h"
+#include "config/schema.h"
+#include "config/texts.h"
+#include "config/value.h"
+#include "listener/url.h"
+
+// Reads a value by its row; the error says what was found and expected.
+static int set(const struct schema_row *row, void *at, const char *text, struct config_error *error)
+{
+    const char *why;
+    char quoted[CONFIG_QUOTE_SIZE], expected[VALUE_EXPECTED_SIZE];
+
+    if (value_parse(row, at, text, &why) == E_OK)
+        return E_OK;
+    config_quote(text, quoted);
+    if (why)
+        return config_report(error, "%s: %s", quoted, why);
+    return config_report(error, "%s: expected %s", quoted, value_expected(row, expected));
+}
+
+int config_add_upstream(struct config *config, const char *url, struct config_error *error)
+{
+    struct upstream_options *upstream = &config->upstream;
+    const struct schema_row row = {.kind = SCHEMA_TEXT, .text = &text_upstream_url};
+    struct upstream_server_options *server;
+
+    if (upstream->server_count == UPSTREAM_SERVERS_MAX)
+        return config_report(error, "more than %d upstreams", UPSTREAM_SERVERS_MAX);
+    server = &upstream->servers[upstream->server_count++];
+    config_server_defaults(server);
+    return set(&row, server, url, error);
+}
+
+int config_add_listener(struct config *config, const char *url, struct config_error *error)
+{
+    struct listener_options *listener = &config->listener;
+    const struct schema_row row = {.kind = SCHEMA_TEXT, .text = &text_listener_url};
+
+    if (listener->address_count == LISTENER_ADDRESSES_MAX)
+        return config_report(error, "more than %d listen addresses", LISTENER_ADDRESSES_MAX);
+    return set(&row, &listener->addresses[listener->address_count++], url, error);
+}
+
+int config_set_ca_file(struct config *config, const char *path, struct config_error *error)
+{
+    const struct schema_row row = {.kind = SCHEMA_STRING, .min = 1, .max = UPSTREAM_PATH_SIZE - 1};
+
+    for (uint32_t i = 0; i < config->upstream.server_count; i++) {
+        struct upstream_server_options *server = &config->upstream.servers[i];
+
+        if (!*server->ca_file && set(&row, server->ca_file, path, error) != E_OK)
+            return E_INVALID;
+    }
+    return E_OK;
+}
+
+int config_set_workers(struct config *config, const char *text, struct config_error *error)
+{
+    return set(schema_find(config_schema.rows, "workers"), &config->workers, text, error);
+}
+
+static int check_listeners(const struct listener_options *listener, struct config_error *error)
+{
+    char text[LISTENER_URL_SIZE];
+
+    if (listener->address_count == 0)
+        return config_report(error, "listen: no address to listen on");
+    for (uint32_t i = 0; i < listener->address_count; i++) {
+        const struct listener_address *a = &listener->addresses[i];
+
+        // Port 0 is another port each time.
+        for (uint32_t j = 0; j < i && address_port(&a->address) != 0; j++) {
+            const struct listener_address *b = &listener->addresses[j];
+
+            if ((a->transports & b->transports) && address_equal(&a->address, &b->address))
+                return config_report(error, "listen: %s is there twice",
+                                     listener_url_to_text(a, text));
+        }
+    }
+    return E_OK;
+}
+
+static int check_ca_file(const struct upstream_server_options *server, struct config_error *error)
+{
+    char url[CONFIG_QUOTE_SIZE], path[CONFIG_QUOTE_SIZE];
+    const char *problem = NULL;
+    struct stat status;
+    int fd;
+
+    if (!*server->ca_file)
+        return E_OK;
+    fd = open(server->ca_file, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
+    if (fd < 0)
+        problem = strerror(errno);
+    else if (fstat(fd, &status) == 0 && S_ISDIR(status.st_mode))
+        problem = strerror(EISDIR);
+    if (fd >= 0)
+        close(fd);
+    if (!problem)
+        return E_OK;
+    return config_report(error, "upstream %s: cannot read the CA file %s: %s",
+                         config_quote(server->url, url), config_quote(server->ca_file, path),
+                         problem);
+}
+
+static int check_upstream(const struct upstream_options *upstream, struct config_error *error)
+{
+    char url[CONFIG_QUOTE_SIZE];
+
+    if (upstream->server_count == 0)
+        return config_report(error, "upstream: no servers");
+    for (uint32_t i = 0; i < upstream->bootstrap_count; i++) {
+        const struct upstream_server_options *server = &upstream->bootstrap[i];
+
+        if (*server->endpoint.host)
+            return config_report(error,
+                                 "upstream.bootstrap: %s is given by name, but who looks up names "
+                                 "must be given by address, as in tls://9.9.9.9#dns.quad9.net",
+                                 config_quote(server->url, url));
+        if (check_ca_file(server, error) != E_OK)
+            return E_INVALID;
+    }
+    for (uint32_t i = 0; i < upstream->server_count; i++) {
+        const struct upstream_server_options *server = &upstream->servers[i];
+
+        if (*server->endpoint.host && upstream->bootstrap_count == 0)
+            return config_report(error,
+                                 "upstream.servers: %s is given by name, but upstream.bootstrap "
+                                 "has no server to look it up",
+                                 config_quote(server->url, url));
+        if (check_ca_file(server, error) != E_OK)
+            return E_INVALID;
+    }
+    return E_OK;
+}
+
+int config_check(const struct config *config, struct config_error *error)
+{
+    if (check_listeners(&config->listener, error) != E_OK)
+        return E_INVALID;
+    return check_upstream(&config->upstream, error);
+}

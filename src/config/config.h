@@ -1,0 +1,79 @@
+// The configuration: a YAML file loaded through one schema table into the option structs that the
+// components declare, checked, and printed again.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include "base/compiler.h"
+#include "base/log.h"
+#include "engine/options.h"
+#include "listener/options.h"
+#include "upstream/options.h"
+
+#define CONFIG_USER_SIZE 64
+#define CONFIG_WORKERS_MAX 256
+
+// Plain values: a snapshot is a copy, and as unused octets are zero, two are equal if memcmp() says
+// so. Large (about 130 kB): keep it off the stack.
+struct config {
+    struct listener_options listener;
+    struct upstream_options upstream;
+    struct engine_options engine;
+    struct log_options log;
+    uint32_t workers;            // 0: one for each CPU that we may use
+    char user[CONFIG_USER_SIZE]; // to become after binding, when started as root
+};
+
+// What is wrong, as shown to the user: "FILE:LINE:COLUMN: …, expected …; did you mean …?"
+struct config_error {
+    char text[1024];
+};
+
+// Every default. Servers and listeners included (Cloudflare; 127.0.0.1:53 and [::1]:53).
+NONNULL void config_defaults(struct config *config);
+
+// Files larger than this are refused.
+#define CONFIG_FILE_MAX (1024 * 1024)
+
+// Sets everything that the file names; what it doesn't name keeps its value, but a list in the file
+// replaces the whole list. E_INVALID (with the error) if the file cannot be read or is wrong; the
+// configuration is then undefined.
+NONNULL NODISCARD int config_load_file(struct config *config, const char *path,
+                                       struct config_error *error);
+
+// The same from memory; `name` stands for the file's name in errors.
+NONNULL NODISCARD int config_load_text(struct config *config, const char *text, size_t size,
+                                       const char *name, struct config_error *error);
+
+// One setting as on the command line, by the rules of the file. E_INVALID with the error, which
+// begins with the value; the configuration is then undefined.
+
+// Adds an upstream with default settings, as -u does; empty upstream.server_count first to replace
+// those that are there.
+NONNULL NODISCARD int config_add_upstream(struct config *config, const char *url,
+                                          struct config_error *error);
+
+// Adds a listener, as -l does; empty listener.address_count first to replace those that are there.
+NONNULL NODISCARD int config_add_listener(struct config *config, const char *url,
+                                          struct config_error *error);
+
+// Sets the authorities of each upstream that has none of its own.
+NONNULL NODISCARD int config_set_ca_file(struct config *config, const char *path,
+                                         struct config_error *error);
+
+// A number or "auto".
+NONNULL NODISCARD int config_set_workers(struct config *config, const char *text,
+                                         struct config_error *error);
+
+// What can only be said of the whole: there is a listener and a server; no listen address stands
+// there twice; bootstrap servers are given by address, and there is one if a server is given by
+// name; CA files can be read. E_INVALID with the error.
+NONNULL NODISCARD int config_check(const struct config *config, struct config_error *error);
+
+// Prints the whole effective configuration as YAML that loads to the same.
+NONNULL void config_print(const struct config *config, FILE *out);
+
+// Prints the JSON Schema (draft 2020-12) of the file, for editors; made from the same table.
+NONNULL void config_print_schema(FILE *out);

@@ -1,0 +1,72 @@
+#include "config/defaults.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "config/config.h"
+#include "config/texts.h"
+#include "listener/url.h"
+
+void config_server_defaults(void *server)
+{
+    struct upstream_server_options *options = server;
+
+    memset(options, 0, sizeof(*options));
+    options->profile = UPSTREAM_STRICT;
+    options->max_connections = 8; // at 100 in flight each, more than one worker can use
+    options->idle_timeout = 60 * USEC_SEC;
+}
+
+static void add_server(struct upstream_server_options *server, const char *preset)
+{
+    const char *why;
+
+    config_server_defaults(server);
+    require(text_upstream_url.parse(server, preset, &why) == E_OK);
+}
+
+static void add_listener(struct listener_options *listener, const char *url)
+{
+    const char *why;
+
+    require(listener_url_parse(&listener->addresses[listener->address_count++], url, &why) == E_OK);
+}
+
+static void listener_defaults(struct listener_options *listener)
+{
+    add_listener(listener, "dns://127.0.0.1:53");
+    add_listener(listener, "dns://[::1]:53");
+    listener->udp_max_size = 1232; // fits an IPv6 packet of 1280 octets, which every path carries
+    listener->tcp_idle_timeout = 10 * USEC_SEC;
+    listener->tcp_message_timeout = 5 * USEC_SEC;
+    listener->tcp_max_connections = 1024;
+    listener->tcp_max_in_flight = 100;
+}
+
+static void upstream_defaults(struct upstream_options *upstream)
+{
+    upstream->strategy = UPSTREAM_FAILOVER;
+    upstream->timeout = 5 * USEC_SEC; // as long as stub resolvers wait
+    add_server(&upstream->servers[upstream->server_count++], "cloudflare");
+    add_server(&upstream->bootstrap[upstream->bootstrap_count++], "cloudflare");
+    add_server(&upstream->bootstrap[upstream->bootstrap_count++], "quad9");
+}
+
+static void engine_defaults(struct engine_options *engine)
+{
+    engine->padding = ENGINE_PADDING_AUTO;
+    engine->private_reverse = ENGINE_PRIVATE_REVERSE_LOCAL;
+    engine->max_in_flight = 10000;
+    strcpy(engine->identity_version, "sotto " SOTTO_VERSION);
+}
+
+void config_defaults(struct config *config)
+{
+    memset(config, 0, sizeof(*config));
+    listener_defaults(&config->listener);
+    upstream_defaults(&config->upstream);
+    engine_defaults(&config->engine);
+    config->log.level = LOG_INFO;
+    config->log.format = LOG_TEXT;
+    strcpy(config->user, "nobody");
+}

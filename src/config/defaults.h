@@ -1,0 +1,7 @@
+// Defaults of what stands in a list; config_defaults() has all others.
+#pragma once
+
+#include "base/compiler.h"
+
+// Of a struct upstream_server_options: all but where it is.
+NONNULL void config_server_defaults(void *server);

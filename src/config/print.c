@@ -1,0 +1,107 @@
+#include "config/print.h"
+
+#include "config/config.h"
+#include "config/scalar.h"
+#include "config/value.h"
+
+struct printer {
+    FILE *out;
+    unsigned indent;
+    bool dash; // the next line is the first of a list item
+};
+
+static void start_line(struct printer *printer)
+{
+    unsigned indent = printer->indent;
+
+    if (printer->dash)
+        fprintf(printer->out, "%*s- ", (int)indent - 2, "");
+    else
+        fprintf(printer->out, "%*s", (int)indent, "");
+    printer->dash = false;
+}
+
+// No value has control characters (value_parse() sees to that), so two escapes do.
+static void print_quoted(struct printer *printer, const char *text)
+{
+    putc('"', printer->out);
+    for (; *text; text++) {
+        if (*text == '"' || *text == '\\')
+            putc('\\', printer->out);
+        putc(*text, printer->out);
+    }
+    putc('"', printer->out);
+}
+
+static void print_value(struct printer *printer, const struct schema_row *row, const void *at)
+{
+    char text[SCHEMA_TEXT_SIZE];
+    bool free_form = row->kind == SCHEMA_STRING || row->kind == SCHEMA_TEXT ||
+                     row->kind == SCHEMA_ENUM; // "off" is a boolean in YAML 1.1
+
+    value_print(row, at, text);
+    if (free_form && !scalar_is_plain(text))
+        print_quoted(printer, text);
+    else
+        fputs(text, printer->out);
+    putc('\n', printer->out);
+}
+
+static void print_row(struct printer *printer, const struct schema_row *row, const void *base);
+
+// NOLINTNEXTLINE(misc-no-recursion): as deep as the schema
+static void print_rows(struct printer *printer, const struct schema_row *rows, const void *at)
+{
+    for (; rows->key; rows++)
+        print_row(printer, rows, at);
+}
+
+// NOLINTNEXTLINE(misc-no-recursion): as deep as the schema
+static void print_list(struct printer *printer, const struct schema_row *row, const void *base)
+{
+    const char *at = schema_at_const(row, base);
+    uint32_t count = *(const uint32_t *)((const char *)base + row->count_offset);
+
+    fputs(count == 0 ? " []\n" : "\n", printer->out);
+    printer->indent += 4;
+    for (uint32_t i = 0; i < count; i++, at += row->item_size) {
+        printer->dash = true;
+        if (row->item->kind == SCHEMA_SECTION) {
+            print_rows(printer, row->item->rows, at);
+        } else {
+            start_line(printer);
+            print_value(printer, row->item, at);
+        }
+    }
+    printer->indent -= 4;
+}
+
+// NOLINTNEXTLINE(misc-no-recursion): as deep as the schema
+static void print_row(struct printer *printer, const struct schema_row *row, const void *base)
+{
+    start_line(printer);
+    fprintf(printer->out, "%s:", row->key);
+    if (row->kind == SCHEMA_LIST) {
+        print_list(printer, row, base);
+    } else if (row->kind == SCHEMA_SECTION) {
+        putc('\n', printer->out);
+        printer->indent += 2;
+        print_rows(printer, row->rows, schema_at_const(row, base));
+        printer->indent -= 2;
+    } else {
+        putc(' ', printer->out);
+        print_value(printer, row, schema_at_const(row, base));
+    }
+}
+
+void schema_print(const struct schema_row *section, const void *base, FILE *out)
+{
+    struct printer printer = {.out = out};
+
+    print_rows(&printer, section->rows, schema_at_const(section, base));
+}
+
+void config_print(const struct config *config, FILE *out)
+{
+    schema_print(&config_schema, config, out);
+}

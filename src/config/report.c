@@ -1,0 +1,95 @@
+#include "config/report.h"
+
+#include <stdarg.h>
+#include <stdint.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "config/utf8.h"
+
+// Longer words are not looked at: no key is nearly as long.
+#define WORD_MAX 40
+
+int config_report(struct config_error *error, const char *format, ...)
+{
+    va_list args;
+
+    va_start(args, format);
+    vsnprintf(error->text, sizeof(error->text), format, args);
+    va_end(args);
+    return E_INVALID;
+}
+
+const char *config_quote(const char *text, char quoted[CONFIG_QUOTE_SIZE])
+{
+    const size_t limit =
+        CONFIG_QUOTE_SIZE - 6; // quotation mark, ellipsis (3), NUL, and one to spare
+    size_t used = 0;
+
+    quoted[used++] = '"';
+    while (*text) {
+        size_t length = utf8_length(text);
+        // C1 controls (U+0080 to U+009F) steer terminals too.
+        bool control = (unsigned char)*text < 0x20 || *text == 0x7f ||
+                       ((unsigned char)text[0] == 0xc2 && (unsigned char)text[1] < 0xa0);
+        size_t needed = length == 0 || control ? 4 : length;
+
+        if (used + needed > limit) {
+            strcpy(quoted + used, "…");
+            used += strlen("…");
+            break;
+        }
+        if (length == 0 || control) {
+            snprintf(quoted + used, 5, "\\x%02x", (unsigned char)*text);
+            length = 1;
+        } else {
+            memcpy(quoted + used, text, length);
+        }
+        used += needed;
+        text += length;
+    }
+    quoted[used++] = '"';
+    quoted[used] = '\0';
+    return quoted;
+}
+
+// Edits (insert, delete, replace) from `a` to `b`; both at most WORD_MAX long.
+static size_t edit_distance(const char *a, const char *b)
+{
+    size_t row[WORD_MAX + 1], b_length = strlen(b);
+
+    for (size_t j = 0; j <= b_length; j++)
+        row[j] = j;
+    for (size_t i = 0; a[i]; i++) {
+        size_t diagonal = row[0];
+
+        row[0] = i + 1;
+        for (size_t j = 0; j < b_length; j++) {
+            size_t replaced = diagonal + (a[i] != b[j]);
+
+            diagonal = row[j + 1];
+            row[j + 1] = MIN(replaced, MIN(row[j], row[j + 1]) + 1);
+        }
+    }
+    return row[b_length];
+}
+
+const char *config_nearest(const char *text, const char *const *words)
+{
+    const char *nearest = NULL;
+    size_t length = strlen(text), least = SIZE_MAX;
+
+    if (length > WORD_MAX)
+        return NULL;
+    for (; *words; words++) {
+        size_t distance = edit_distance(text, *words);
+        // Up to a third may be wrong: "lsiten" for "listen", not "user" for "udp".
+        size_t allowed = MAX(strlen(*words), length) / 3;
+
+        if (distance <= allowed && distance < least) {
+            least = distance;
+            nearest = *words;
+        }
+    }
+    return nearest;
+}

@@ -1,0 +1,195 @@
+#include "config/schema.h"
+
+#include <string.h>
+
+#include "config/config.h"
+#include "config/defaults.h"
+#include "config/texts.h"
+
+// The offset of a field, checked to be of the type that the row's kind wants.
+#define FIELD(type, field, wanted)                                                                 \
+    (offsetof(type, field) +                                                                       \
+     0 * sizeof(                                                                                   \
+             char[__builtin_types_compatible_p(__typeof__(((type *)0)->field), wanted) ? 1 : -1]))
+
+#define UINT(key_, type, field, min_, max_, about_)                                                \
+    {                                                                                              \
+        .key = (key_), .kind = SCHEMA_UINT, .offset = FIELD(type, field, uint32_t), .min = (min_), \
+        .max = (max_), .about = (about_)                                                           \
+    }
+#define DURATION(key_, type, field, min_, max_, about_)                                            \
+    {                                                                                              \
+        .key = (key_), .kind = SCHEMA_DURATION, .offset = FIELD(type, field, usec_t),              \
+        .min = (min_), .max = (max_), .about = (about_)                                            \
+    }
+#define ENUM(key_, type, field, enum_, words_, about_)                                             \
+    {                                                                                              \
+        .key = (key_), .kind = SCHEMA_ENUM, .offset = FIELD(type, field, enum enum_),              \
+        .words = (words_), .about = (about_)                                                       \
+    }
+#define STRING(key_, type, field, min_, size, about_)                                              \
+    {                                                                                              \
+        .key = (key_), .kind = SCHEMA_STRING, .offset = FIELD(type, field, char[size]),            \
+        .min = (min_), .max = (size)-1, .about = (about_)                                          \
+    }
+#define SECTION(key_, offset_, rows_, about_)                                                      \
+    {                                                                                              \
+        .key = (key_), .kind = SCHEMA_SECTION, .offset = (offset_), .rows = (rows_),               \
+        .about = (about_)                                                                          \
+    }
+#define LIST(key_, type, array, count, min_, item_, defaults_, about_)                             \
+    {                                                                                              \
+        .key = (key_), .kind = SCHEMA_LIST, .offset = offsetof(type, array),                       \
+        .count_offset = FIELD(type, count, uint32_t), .item_size = sizeof(((type *)0)->array[0]),  \
+        .min = (min_), .max = ARRAY_LEN(((type *)0)->array), .item = (item_),                      \
+        .item_defaults = (defaults_), .about = (about_)                                            \
+    }
+#define END                                                                                        \
+    {                                                                                              \
+        .key = NULL                                                                                \
+    }
+
+#define WORD(name, text) text,
+static const char *const strategies[] = {UPSTREAM_STRATEGY_LIST(WORD) NULL};
+static const char *const profiles[] = {UPSTREAM_PROFILE_LIST(WORD) NULL};
+static const char *const paddings[] = {ENGINE_PADDING_LIST(WORD) NULL};
+static const char *const private_reverses[] = {ENGINE_PRIVATE_REVERSE_LIST(WORD) NULL};
+static const char *const log_levels[] = {LOG_LEVEL_LIST(WORD) NULL};
+static const char *const log_formats[] = {LOG_FORMAT_LIST(WORD) NULL};
+#undef WORD
+
+static const struct schema_row listen_item = {
+    .key = "listen address",
+    .kind = SCHEMA_TEXT,
+    .text = &text_listener_url,
+    .about = "dns:// (UDP and TCP), udp:// or tcp://, an address, and a port if not 53.",
+};
+
+static const struct schema_row pin_item = {
+    .key = "pin",
+    .kind = SCHEMA_TEXT,
+    .text = &text_pin,
+    .about = "SHA-256 of a SubjectPublicKeyInfo, in base64.",
+};
+
+static const struct schema_row server_rows[] = {
+    {.key = "url",
+     .kind = SCHEMA_TEXT,
+     .text = &text_upstream_url,
+     .about = "tls://ADDRESS:PORT#NAME, tls://NAME, or a preset such as cloudflare or quad9."},
+    STRING("ca-file", struct upstream_server_options, ca_file, 0, UPSTREAM_PATH_SIZE,
+           "The authorities to trust, in PEM; a relative path starts at the working directory. "
+           "Empty: those of the system."),
+    LIST("pin-sha256", struct upstream_server_options, pins, pin_count, 0, &pin_item, NULL,
+         "One of these public keys must be in the server's certificate chain."),
+    ENUM("profile", struct upstream_server_options, profile, upstream_profile, profiles,
+         "strict: nothing is sent to a server that cannot prove who it is. opportunistic: "
+         "encrypted, but to whoever answers."),
+    UINT("max-connections", struct upstream_server_options, max_connections, 1, 64,
+         "Most connections of one worker to this server."),
+    DURATION("idle-timeout", struct upstream_server_options, idle_timeout, 10 * USEC_MSEC,
+             3600 * USEC_SEC, "An idle connection is closed after this, or before."),
+    END,
+};
+
+static const struct schema_row server_item = {
+    .key = "server",
+    .kind = SCHEMA_SECTION,
+    .rows = server_rows,
+    .required = "url",
+    .about = "A server over TLS.",
+};
+
+static const struct schema_row upstream_rows[] = {
+    ENUM("strategy", struct upstream_options, strategy, upstream_strategy, strategies,
+         "Which server is asked: failover, the first that works; fastest, by measured latency; "
+         "balance, each in turn; parallel, two at once."),
+    DURATION("timeout", struct upstream_options, timeout, 100 * USEC_MSEC, 60 * USEC_SEC,
+             "How long a query may take, all attempts included."),
+    LIST("servers", struct upstream_options, servers, server_count, 1, &server_item,
+         config_server_defaults, "Where queries go, over TLS."),
+    LIST("bootstrap", struct upstream_options, bootstrap, bootstrap_count, 0, &server_item,
+         config_server_defaults,
+         "Servers over TLS that look up the names of servers given by name."),
+    END,
+};
+
+static const struct schema_row log_rows[] = {
+    ENUM("level", struct log_options, level, log_level, log_levels, "The least that is logged."),
+    ENUM("format", struct log_options, format, log_format, log_formats,
+         "Plain lines, or a JSON object a line."),
+    END,
+};
+
+static const struct schema_row tcp_rows[] = {
+    DURATION("idle-timeout", struct listener_options, tcp_idle_timeout, 100 * USEC_MSEC,
+             3600 * USEC_SEC, "A client's connection with nothing in flight is closed after this."),
+    DURATION("message-timeout", struct listener_options, tcp_message_timeout, 100 * USEC_MSEC,
+             3600 * USEC_SEC,
+             "How long a client may take from a message's first octet to its last."),
+    UINT("max-connections", struct listener_options, tcp_max_connections, 1, 1000000,
+         "Most connections of clients to one worker."),
+    UINT("max-in-flight", struct listener_options, tcp_max_in_flight, 1, 10000,
+         "Most queries of one connection at a time; beyond, it is not read from."),
+    END,
+};
+
+static const struct schema_row udp_rows[] = {
+    UINT("max-size", struct listener_options, udp_max_size, 512, 4096,
+         "Largest reply over UDP in octets; a client that takes less gets less."),
+    END,
+};
+
+static const struct schema_row identity_rows[] = {
+    STRING("version", struct engine_options, identity_version, 0, ENGINE_IDENTITY_SIZE,
+           "The answer to version.bind CH TXT. Empty: refused."),
+    STRING("id", struct engine_options, identity_id, 0, ENGINE_IDENTITY_SIZE,
+           "The answer to id.server CH TXT. Empty: refused."),
+    END,
+};
+
+static const struct schema_row top_rows[] = {
+    LIST("listen", struct config, listener.addresses, listener.address_count, 1, &listen_item, NULL,
+         "Where clients ask, over plain DNS."),
+    {.key = "workers",
+     .kind = SCHEMA_UINT,
+     .offset = FIELD(struct config, workers, uint32_t),
+     .min = 1,
+     .max = CONFIG_WORKERS_MAX,
+     .zero = "auto",
+     .about = "Threads that answer queries; auto: one for each CPU."},
+    STRING("user", struct config, user, 1, CONFIG_USER_SIZE,
+           "Whom to become once the ports are open, when started as root."),
+    SECTION("upstream", offsetof(struct config, upstream), upstream_rows,
+            "The servers that answer our queries."),
+    ENUM("padding", struct config, engine.padding, engine_padding, paddings,
+         "Padding of replies: auto, to clients that padded their query; off, never; mirror, as it "
+         "came from upstream, to be looked at. Queries to upstreams are always padded."),
+    ENUM("private-reverse", struct config, engine.private_reverse, engine_private_reverse,
+         private_reverses,
+         "Reverse lookups of private addresses: local, answered here; forward, sent upstream."),
+    SECTION("log", offsetof(struct config, log), log_rows, "The log, on stderr."),
+    SECTION("tcp", offsetof(struct config, listener), tcp_rows, "Clients over TCP."),
+    SECTION("udp", offsetof(struct config, listener), udp_rows, "Clients over UDP."),
+    UINT("max-in-flight", struct config, engine.max_in_flight, 1, 1000000,
+         "Most queries of one worker at a time; beyond, new ones get SERVFAIL."),
+    SECTION("identity", offsetof(struct config, engine), identity_rows,
+            "What is said of this server to those who ask."),
+    END,
+};
+
+const struct schema_row config_schema = {
+    .key = "sotto",
+    .kind = SCHEMA_SECTION,
+    .rows = top_rows,
+    .about = "The configuration of sotto, a DNS proxy that forwards over verified DNS over TLS.",
+};
+
+const struct schema_row *schema_find(const struct schema_row *rows, const char *key)
+{
+    for (; rows->key; rows++) {
+        if (strcmp(rows->key, key) == 0)
+            return rows;
+    }
+    return NULL;
+}

@@ -1,0 +1,102 @@
+#include "config/texts.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "listener/url.h"
+#include "upstream/url.h"
+
+static int parse_listener_url(void *at, const char *text, const char **why)
+{
+    return listener_url_parse(at, text, why);
+}
+
+static void print_listener_url(const void *at, char text[SCHEMA_TEXT_SIZE])
+{
+    listener_url_to_text(at, text);
+}
+
+const struct schema_text text_listener_url = {
+    .expected = "a listen address such as dns://127.0.0.1:53",
+    .pattern = "^([A-Za-z]{3}://)?[\\[\\]0-9A-Za-z.:%*@_-]+$",
+    .parse = parse_listener_url,
+    .print = print_listener_url,
+};
+
+static int parse_upstream_url(void *at, const char *text, const char **why)
+{
+    struct upstream_server_options *server = at;
+    int rc = upstream_url_parse(&server->endpoint, text, why);
+
+    if (rc == E_OK)
+        strncpy(server->url, text, sizeof(server->url) - 1); // fills up with zeros
+    return rc;
+}
+
+static void print_upstream_url(const void *at, char text[SCHEMA_TEXT_SIZE])
+{
+    const struct upstream_server_options *server = at;
+
+    strcpy(text, server->url);
+}
+
+const struct schema_text text_upstream_url = {
+    .expected = "an upstream such as tls://1.1.1.1#cloudflare-dns.com or a preset such as quad9",
+    .pattern = "^([Tt][Ll][Ss]://)?[\\[\\]0-9A-Za-z.:%@_-]+(#[0-9A-Za-z._-]+)?$",
+    .parse = parse_upstream_url,
+    .print = print_upstream_url,
+};
+
+static const char base64_digits[] =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+
+// 32 octets are 43 digits of 6 bits, the last two bits zero, and "=".
+#define PIN_DIGITS 43
+#define PIN_SIZE 32
+
+static int parse_pin(void *at, const char *text, const char **why)
+{
+    uint8_t *pin = at;
+    uint32_t bits = 0;
+    size_t size = 0;
+
+    *why = NULL;
+    if (strlen(text) != PIN_DIGITS + 1 || text[PIN_DIGITS] != '=')
+        return E_INVALID;
+    for (unsigned i = 0, held = 0; i < PIN_DIGITS; i++) {
+        const char *digit = strchr(base64_digits, text[i]);
+
+        if (!digit)
+            return E_INVALID;
+        bits = bits << 6 | (uint32_t)(digit - base64_digits);
+        held += 6;
+        if (held >= 8) {
+            held -= 8;
+            pin[size++] = (uint8_t)(bits >> held);
+        }
+    }
+    return (bits & 3) == 0 ? E_OK : E_INVALID;
+}
+
+static void print_pin(const void *at, char text[SCHEMA_TEXT_SIZE])
+{
+    const uint8_t *pin = at;
+    uint32_t bits = 0;
+    size_t length = 0;
+
+    for (unsigned i = 0, held = 0; i < PIN_SIZE; i++) {
+        bits = bits << 8 | pin[i];
+        for (held += 8; held >= 6; held -= 6)
+            text[length++] = base64_digits[bits >> (held - 6) & 63];
+    }
+    text[length++] = base64_digits[bits << 4 & 63];
+    strcpy(text + length, "=");
+}
+
+const struct schema_text text_pin = {
+    .expected = "a SHA-256 digest in base64: 43 characters and =",
+    .pattern = "^[0-9A-Za-z+/]{43}=$",
+    .parse = parse_pin,
+    .print = print_pin,
+};

@@ -1,0 +1,460 @@
+#include "daemon/daemon.h"
+
+#include <errno.h>
+#include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/resource.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "daemon/endpoints.h"
+#include "daemon/notify.h"
+#include "daemon/privileges.h"
+#include "daemon/worker.h"
+#include "listener/url.h"
+
+// Descriptors kept for the log, upstream connections, sockets and what libraries open.
+#define DESCRIPTORS_RESERVED 128
+
+struct daemon {
+    const struct daemon_loader *loader;
+    struct config *config;
+    struct upstream_plan *plan;
+    struct log *log;
+    struct list endpoints;
+    bool activated; // the sockets came from the service manager
+    unsigned worker_count;
+    struct worker *workers[CONFIG_WORKERS_MAX];
+};
+
+static int complain(const char *text, int code)
+{
+    fprintf(stderr, "sotto: %s\n", text);
+    return code;
+}
+
+// ---- Start
+
+static unsigned cpus(void)
+{
+    cpu_set_t set;
+
+    if (sched_getaffinity(0, sizeof(set), &set) != 0)
+        return 1;
+    return MIN(MAX((unsigned)CPU_COUNT(&set), 1u), (unsigned)CONFIG_WORKERS_MAX);
+}
+
+static int open_endpoints(struct daemon *daemon, struct config_error *error)
+{
+    const struct listener_options *options = &daemon->config->listener;
+    int inherited = endpoints_inherit(&daemon->endpoints, daemon->worker_count, error);
+
+    if (inherited < 0)
+        return E_INVALID;
+    daemon->activated = inherited > 0;
+    for (unsigned i = 0; i < options->address_count && !daemon->activated; i++) {
+        const struct listener_address *wanted = &options->addresses[i];
+        struct endpoint *endpoint = endpoint_open(
+            wanted, daemon->worker_count, endpoint_needs_only_v6(options, wanted), error);
+
+        if (!endpoint)
+            return E_SYSTEM;
+        list_append(&daemon->endpoints, &endpoint->node);
+    }
+    return E_OK;
+}
+
+// As many open files as we may have; clients get what is left beside our own needs, so that a flood
+// of connections cannot take the last descriptor. Returns the most connections of one worker.
+static uint32_t fit_descriptors(const struct daemon *daemon, uint32_t wanted)
+{
+    struct rlimit limit;
+
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+        return wanted;
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return wanted;
+
+    uint64_t sockets = (uint64_t)daemon->worker_count * 2 *
+                       MAX(daemon->config->listener.address_count, 1u);
+    uint64_t reserved = DESCRIPTORS_RESERVED + sockets;
+    uint64_t left = limit.rlim_cur > reserved ? limit.rlim_cur - reserved : 1;
+
+    return (uint32_t)MIN((uint64_t)wanted, MAX(left / daemon->worker_count, (uint64_t)1));
+}
+
+static void log_endpoint(const struct daemon *daemon, const struct endpoint *endpoint)
+{
+    struct listener_address bound = endpoint->wanted;
+    char url[LISTENER_URL_SIZE];
+
+    bound.address = endpoint->bound;
+    log_info(daemon->log, "listener", "listening on %s (%s%s)%s", listener_url_to_text(&bound, url),
+             bound.transports & LISTENER_UDP ? "udp" : "",
+             bound.transports == LISTENER_DNS  ? ", tcp"
+             : bound.transports & LISTENER_TCP ? "tcp"
+                                               : "",
+             endpoint->inherited ? ", passed by the service manager" : "");
+}
+
+static void log_upstreams(const struct daemon *daemon)
+{
+    const struct upstream_options *options = &daemon->plan->options;
+
+    for (unsigned i = 0; i < options->server_count; i++) {
+        const struct upstream_server_options *server = &options->servers[i];
+        bool named = server->endpoint.auth_name[0] != '\0';
+
+        if (server->profile == UPSTREAM_OPPORTUNISTIC)
+            log_warning(daemon->log, "upstream",
+                        "%s: profile opportunistic: encrypted, but whoever answers there is "
+                        "believed",
+                        server->url);
+        else
+            log_info(daemon->log, "upstream", "%s: profile strict, must prove to be %s%s",
+                     server->url,
+                     named                 ? server->endpoint.auth_name
+                     : server->pin_count   ? "the pinned key"
+                                           : "its IP address",
+                     named && server->pin_count ? " with a pinned key" : "");
+    }
+}
+
+static void log_start(const struct daemon *daemon)
+{
+    log_info(daemon->log, "daemon", "sotto %s: %u worker%s, user ID %u", SOTTO_VERSION,
+             daemon->worker_count, daemon->worker_count == 1 ? "" : "s", (unsigned)geteuid());
+    if (geteuid() == 0)
+        log_warning(daemon->log, "daemon",
+                    "running as root; name another user with 'user:' in the configuration");
+    log_upstreams(daemon);
+    list_for_each (node, &daemon->endpoints)
+        log_endpoint(daemon, list_entry(node, struct endpoint, node));
+}
+
+static int start_workers(struct daemon *daemon)
+{
+    for (unsigned i = 0; i < daemon->worker_count; i++) {
+        daemon->workers[i] = worker_new(daemon->config, daemon->plan, daemon->log);
+        if (!daemon->workers[i])
+            return E_NOMEM;
+        list_for_each (node, &daemon->endpoints) {
+            struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+            int udp = endpoint->udp[i];
+            int tcp = endpoint->tcp[i];
+
+            endpoint->udp[i] = endpoint->tcp[i] = -1;
+            if (worker_listen(daemon->workers[i], &endpoint->bound, udp, tcp) != E_OK)
+                return E_SYSTEM;
+        }
+    }
+    for (unsigned i = 0; i < daemon->worker_count; i++)
+        if (worker_start(daemon->workers[i]) != E_OK)
+            return E_SYSTEM;
+    return E_OK;
+}
+
+// ---- Reload
+
+static struct endpoint *find_endpoint(struct list *endpoints, const struct listener_address *wanted)
+{
+    list_for_each (node, endpoints) {
+        struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+
+        if (endpoint->wanted.transports == wanted->transports &&
+            address_equal(&endpoint->wanted.address, &wanted->address))
+            return endpoint;
+    }
+    return NULL;
+}
+
+// What a reload has prepared; nothing of it is in use yet.
+struct reload {
+    struct config *config;
+    struct upstream_plan *plan;
+    struct list opened; // endpoints
+    struct worker_update *updates[CONFIG_WORKERS_MAX];
+};
+
+static int open_new_endpoints(struct daemon *daemon, struct reload *reload,
+                              struct config_error *error)
+{
+    const struct listener_options *options = &reload->config->listener;
+
+    for (unsigned i = 0; i < options->address_count && !daemon->activated; i++) {
+        const struct listener_address *wanted = &options->addresses[i];
+        struct endpoint *endpoint = find_endpoint(&daemon->endpoints, wanted);
+
+        if (endpoint)
+            continue;
+        endpoint = endpoint_open(wanted, daemon->worker_count,
+                                 endpoint_needs_only_v6(options, wanted), error);
+        if (!endpoint)
+            return E_SYSTEM;
+        list_append(&reload->opened, &endpoint->node);
+    }
+    return E_OK;
+}
+
+static bool is_wanted(const struct daemon *daemon, const struct listener_options *options,
+                      const struct endpoint *endpoint)
+{
+    for (unsigned i = 0; i < options->address_count; i++)
+        if (endpoint->wanted.transports == options->addresses[i].transports &&
+            address_equal(&endpoint->wanted.address, &options->addresses[i].address))
+            return true;
+    return daemon->activated;
+}
+
+static int prepare_update(struct daemon *daemon, struct reload *reload, unsigned worker)
+{
+    struct worker_update *update = worker_update_new(reload->config, reload->plan);
+
+    reload->updates[worker] = update;
+    if (!update)
+        return E_NOMEM;
+    list_for_each (node, &daemon->endpoints) {
+        struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+
+        if (!is_wanted(daemon, &reload->config->listener, endpoint) &&
+            worker_update_unlisten(update, &endpoint->bound) != E_OK)
+            return E_NOMEM;
+    }
+    list_for_each (opened_node, &reload->opened) {
+        struct endpoint *endpoint = list_entry(opened_node, struct endpoint, node);
+
+        if (worker_update_listen(update, &endpoint->bound, endpoint->udp[worker],
+                                 endpoint->tcp[worker]) != E_OK)
+            return E_NOMEM;
+        endpoint->udp[worker] = endpoint->tcp[worker] = -1;
+    }
+    return E_OK;
+}
+
+// Everything that can fail. E_OK, or an error with its text.
+static int prepare(struct daemon *daemon, struct reload *reload, struct config_error *error)
+{
+    int err;
+
+    snprintf(error->text, sizeof(error->text), "out of memory");
+    reload->config = calloc(1, sizeof(*reload->config));
+    if (!reload->config)
+        return E_NOMEM;
+    err = daemon->loader->load(daemon->loader->context, reload->config, error);
+    if (err != E_OK)
+        return err;
+    reload->config->listener.tcp_max_connections =
+        fit_descriptors(daemon, reload->config->listener.tcp_max_connections);
+    reload->plan =
+        upstream_plan_new(&reload->config->upstream, error->text, sizeof(error->text));
+    if (!reload->plan)
+        return E_INVALID;
+    err = open_new_endpoints(daemon, reload, error);
+    for (unsigned i = 0; i < daemon->worker_count && err == E_OK; i++) {
+        snprintf(error->text, sizeof(error->text), "out of memory");
+        err = prepare_update(daemon, reload, i);
+    }
+    return err;
+}
+
+static void free_endpoints(struct list *endpoints)
+{
+    for (struct list *node; (node = list_pop(endpoints));)
+        endpoint_free(list_entry(node, struct endpoint, node));
+}
+
+static void abandon(struct daemon *daemon, struct reload *reload)
+{
+    for (unsigned i = 0; i < daemon->worker_count; i++)
+        worker_update_free(reload->updates[i]);
+    free_endpoints(&reload->opened);
+    upstream_plan_unref(reload->plan);
+    free(reload->config);
+}
+
+static void log_not_applied(const struct daemon *daemon, const struct config *config)
+{
+    if (config->workers != daemon->config->workers)
+        log_warning(daemon->log, "daemon", "workers: a new number takes a restart to apply");
+    if (strcmp(config->user, daemon->config->user) != 0)
+        log_warning(daemon->log, "daemon", "user: another user takes a restart to apply");
+}
+
+static void apply(struct daemon *daemon, struct reload *reload)
+{
+    for (unsigned i = 0; i < daemon->worker_count; i++)
+        worker_update_send(daemon->workers[i], reload->updates[i]);
+
+    list_for_each (node, &daemon->endpoints) {
+        struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+
+        if (is_wanted(daemon, &reload->config->listener, endpoint))
+            continue;
+        list_remove(node);
+        endpoint_free(endpoint);
+    }
+    list_for_each (opened_node, &reload->opened)
+        log_endpoint(daemon, list_entry(opened_node, struct endpoint, node));
+    list_splice(&daemon->endpoints, &reload->opened);
+    log_not_applied(daemon, reload->config);
+    upstream_plan_unref(daemon->plan);
+    daemon->plan = reload->plan;
+    free(daemon->config);
+    daemon->config = reload->config;
+    log_configure(daemon->log, &daemon->config->log);
+}
+
+static void reload_all(struct daemon *daemon)
+{
+    struct reload reload = {0};
+    struct config_error error;
+
+    list_init(&reload.opened);
+    notify_reloading();
+    if (prepare(daemon, &reload, &error) == E_OK) {
+        apply(daemon, &reload);
+        log_info(daemon->log, "daemon", "reloaded");
+    } else {
+        abandon(daemon, &reload);
+        log_error(daemon->log, "daemon", "reload failed: %s; the old configuration stays",
+                  error.text);
+    }
+    notify_ready();
+}
+
+// ---- Signals and the end
+
+static void log_counters(const struct daemon *daemon)
+{
+    char text[4000];
+    size_t used = 0;
+
+    for (int c = 0; c < COUNTER_COUNT && used < sizeof(text); c++) {
+        uint64_t sum = 0;
+
+        for (unsigned i = 0; i < daemon->worker_count; i++)
+            sum += counter_get(worker_counters(daemon->workers[i]), c);
+        used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s=%llu", used ? " " : "",
+                                 counter_name(c), (unsigned long long)sum);
+    }
+    log_info(daemon->log, "stats", "%s", text);
+}
+
+static void serve(struct daemon *daemon, const sigset_t *signals)
+{
+    for (;;) {
+        int signal = sigwaitinfo(signals, NULL);
+
+        switch (signal) {
+        case SIGHUP:
+            reload_all(daemon);
+            break;
+        case SIGUSR1:
+            log_counters(daemon);
+            break;
+        case SIGTERM:
+        case SIGINT:
+            log_info(daemon->log, "daemon", "stopping: answering the last queries");
+            return;
+        default: // interrupted
+            break;
+        }
+    }
+}
+
+static void stop_workers(struct daemon *daemon, const sigset_t *signals)
+{
+    notify_stopping();
+    for (unsigned i = 0; i < daemon->worker_count; i++)
+        worker_stop(daemon->workers[i]);
+    // Whoever asks a second time means at once.
+    pthread_sigmask(SIG_UNBLOCK, signals, NULL);
+    for (unsigned i = 0; i < daemon->worker_count; i++)
+        worker_join(daemon->workers[i]);
+}
+
+static void deinit(struct daemon *daemon)
+{
+    for (unsigned i = 0; i < daemon->worker_count; i++)
+        worker_free(daemon->workers[i]);
+    free_endpoints(&daemon->endpoints);
+    upstream_plan_unref(daemon->plan);
+    free(daemon->config);
+}
+
+// Up to where everything is opened and no privilege is left. Returns an exit code.
+static int prepare_start(struct daemon *daemon)
+{
+    struct config_error error;
+    struct config *config = daemon->config;
+
+    if (!config)
+        return complain("out of memory", EXIT_RUNTIME);
+    if (daemon->loader->load(daemon->loader->context, config, &error) != E_OK)
+        return complain(error.text, EXIT_USAGE);
+    daemon->worker_count = config->workers ? config->workers : cpus();
+    daemon->plan = upstream_plan_new(&config->upstream, error.text, sizeof(error.text));
+    if (!daemon->plan)
+        return complain(error.text, EXIT_USAGE);
+    if (open_endpoints(daemon, &error) != E_OK ||
+        privileges_drop(config->user, &error) != E_OK)
+        return complain(error.text, EXIT_RUNTIME);
+    return EXIT_OK;
+}
+
+int daemon_run(const struct daemon_loader *loader)
+{
+    struct daemon daemon = {.loader = loader, .config = calloc(1, sizeof(struct config))};
+    sigset_t signals;
+    int code;
+
+    list_init(&daemon.endpoints);
+    // Every thread inherits this: only the main thread takes signals, when it waits for them.
+    sigemptyset(&signals);
+    sigaddset(&signals, SIGTERM);
+    sigaddset(&signals, SIGINT);
+    sigaddset(&signals, SIGHUP);
+    sigaddset(&signals, SIGUSR1);
+    pthread_sigmask(SIG_BLOCK, &signals, NULL);
+    signal(SIGPIPE, SIG_IGN);
+
+    code = prepare_start(&daemon);
+    if (code != EXIT_OK) {
+        daemon.worker_count = 0;
+        deinit(&daemon);
+        return code;
+    }
+    daemon.log = log_new(&daemon.config->log);
+    if (!daemon.log)
+        return complain("out of memory", EXIT_RUNTIME);
+
+    uint32_t wanted = daemon.config->listener.tcp_max_connections;
+    uint32_t fitting = fit_descriptors(&daemon, wanted);
+
+    daemon.config->listener.tcp_max_connections = fitting;
+    log_start(&daemon);
+    if (fitting < wanted)
+        log_warning(daemon.log, "daemon",
+                    "the limit of open files leaves room for %u TCP connections a worker, not %u",
+                    fitting, wanted);
+    if (start_workers(&daemon) != E_OK) {
+        log_error(daemon.log, "daemon", "cannot start: out of memory or threads");
+        log_free(daemon.log);
+        // Half-started threads are in nobody's way: the process ends.
+        return EXIT_RUNTIME;
+    }
+    log_info(daemon.log, "daemon", "ready");
+    notify_ready();
+    serve(&daemon, &signals);
+    stop_workers(&daemon, &signals);
+    log_counters(&daemon);
+    deinit(&daemon);
+    log_free(daemon.log);
+    return EXIT_OK;
+}

@@ -1,0 +1,37 @@
+// The sockets that we listen on: a set for each configured address, one of each kind for each
+// worker. Opened by the main thread, while it may still bind to ports below 1024.
+#pragma once
+
+#include <stdbool.h>
+
+#include "base/compiler.h"
+#include "base/list.h"
+#include "config/config.h"
+
+struct endpoint {
+    struct list node;
+    struct listener_address wanted; // as configured
+    struct address bound;           // with the port that the kernel chose, if it did
+    bool inherited;                 // from socket activation
+    // For each worker; -1: none, or handed over.
+    int udp[CONFIG_WORKERS_MAX];
+    int tcp[CONFIG_WORKERS_MAX];
+};
+
+// Opens the sockets of one address for all workers. `only_v6`: see socket_open_udp(). NULL with what
+// went wrong and what to do in `error`.
+NONNULL NODISCARD struct endpoint *endpoint_open(const struct listener_address *wanted,
+                                                 unsigned workers, bool only_v6,
+                                                 struct config_error *error);
+
+// Takes over the sockets that systemd passed (sd_listen_fds(3)), and appends an endpoint for each
+// address. Returns how many sockets there were, or E_INVALID with the error.
+NONNULL NODISCARD int endpoints_inherit(struct list *endpoints, unsigned workers,
+                                        struct config_error *error);
+
+// Closes what was not handed over. The endpoint must be in no list.
+NONNULL void endpoint_free(struct endpoint *endpoint);
+
+// Whether 0.0.0.0 with the same port is listened on too, so that [::] must leave IPv4 alone.
+NONNULL bool endpoint_needs_only_v6(const struct listener_options *options,
+                                    const struct listener_address *wanted);

@@ -1,0 +1,10 @@
+// Giving up what only the start needs.
+#pragma once
+
+#include "base/compiler.h"
+#include "config/config.h"
+
+// As root: becomes the user with its groups (unless that is root itself). In any case: keeps no
+// capability, and can gain no privileges again. Must be called while there is only one thread.
+// E_SYSTEM or E_INVALID with the error.
+NONNULL NODISCARD int privileges_drop(const char *user, struct config_error *error);

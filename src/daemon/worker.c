@@ -1,0 +1,249 @@
+#include "daemon/worker.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "base/error.h"
+#include "base/random.h"
+#include "engine/engine.h"
+#include "listener/listener.h"
+#include "net/loop.h"
+#include "upstream/set.h"
+
+struct worker {
+    struct counters counters;
+    struct loop loop;
+    struct log *log;
+    struct random random;
+    struct upstream_set *upstreams;
+    struct engine *engine;
+    struct listener *listener;
+    usec_t drain_timeout;
+    struct loop_task stop;
+    struct loop_task finish;
+    struct wheel_timer drain_timer;
+    pthread_t thread;
+};
+
+struct change {
+    struct list node;
+    struct address address;
+    bool remove;
+    int udp, tcp; // -1: none
+};
+
+struct worker_update {
+    struct loop_task task;
+    struct worker *worker;
+    struct upstream_plan *plan;
+    struct engine_options engine;
+    struct listener_options listener;
+    struct list changes;
+};
+
+static void on_stop(struct loop_task *task);
+static void on_finish(struct loop_task *task);
+static void on_drain_timer(struct wheel_timer *timer);
+
+struct worker *worker_new(const struct config *config, struct upstream_plan *plan, struct log *log)
+{
+    struct worker *worker = calloc(1, sizeof(*worker));
+
+    if (!worker)
+        return NULL;
+    if (loop_init(&worker->loop) != E_OK) {
+        free(worker);
+        return NULL;
+    }
+    worker->log = log;
+    worker->drain_timeout = config->upstream.timeout;
+    random_init(&worker->random);
+    loop_task_init(&worker->stop, on_stop);
+    loop_task_init(&worker->finish, on_finish);
+    wheel_timer_init(&worker->drain_timer, on_drain_timer);
+    worker->upstreams = upstream_set_new(&worker->loop, log, &worker->counters, &worker->random,
+                                         plan, config->engine.max_in_flight);
+    if (worker->upstreams)
+        worker->engine = engine_new(&config->engine, &upstream_set_ops, worker->upstreams,
+                                    &worker->counters);
+    if (worker->engine)
+        worker->listener = listener_new(&worker->loop, log, &worker->counters, worker->engine,
+                                        &config->listener);
+    if (worker->listener)
+        return worker;
+    worker_free(worker);
+    return NULL;
+}
+
+void worker_free(struct worker *worker)
+{
+    if (!worker)
+        return;
+    listener_free(worker->listener);
+    engine_free(worker->engine);
+    upstream_set_free(worker->upstreams);
+    loop_deinit(&worker->loop);
+    free(worker);
+}
+
+int worker_listen(struct worker *worker, const struct address *address, int udp, int tcp)
+{
+    return listener_add(worker->listener, address, udp, tcp);
+}
+
+static void *run(void *arg)
+{
+    struct worker *worker = arg;
+
+    loop_run(&worker->loop);
+    return NULL;
+}
+
+int worker_start(struct worker *worker)
+{
+    return pthread_create(&worker->thread, NULL, run, worker) == 0 ? E_OK : E_SYSTEM;
+}
+
+void worker_join(struct worker *worker)
+{
+    pthread_join(worker->thread, NULL);
+}
+
+struct counters *worker_counters(struct worker *worker)
+{
+    return &worker->counters;
+}
+
+// ---- The end
+
+void worker_stop(struct worker *worker)
+{
+    loop_post(&worker->loop, &worker->stop);
+}
+
+// Called from within an answer: what is still on the stack must be done first.
+static void on_drained(void *context)
+{
+    struct worker *worker = context;
+
+    loop_at_turn_end(&worker->loop, &worker->finish);
+}
+
+static void on_stop(struct loop_task *task)
+{
+    struct worker *worker = container_of(task, struct worker, stop);
+
+    listener_pause(worker->listener);
+    loop_arm(&worker->loop, &worker->drain_timer,
+             loop_now(&worker->loop) + worker->drain_timeout);
+    engine_drain(worker->engine, on_drained, worker);
+}
+
+// What has no answer by now gets its SERVFAIL.
+static void on_drain_timer(struct wheel_timer *timer)
+{
+    struct worker *worker = container_of(timer, struct worker, drain_timer);
+
+    upstream_set_stop(worker->upstreams);
+}
+
+static void on_finish(struct loop_task *task)
+{
+    struct worker *worker = container_of(task, struct worker, finish);
+
+    loop_disarm(&worker->loop, &worker->drain_timer);
+    listener_stop(worker->listener);
+    upstream_set_stop(worker->upstreams);
+    loop_stop(&worker->loop);
+}
+
+// ---- Reload
+
+struct worker_update *worker_update_new(const struct config *config, struct upstream_plan *plan)
+{
+    struct worker_update *update = calloc(1, sizeof(*update));
+
+    if (!update)
+        return NULL;
+    update->plan = upstream_plan_ref(plan);
+    update->engine = config->engine;
+    update->listener = config->listener;
+    list_init(&update->changes);
+    return update;
+}
+
+void worker_update_free(struct worker_update *update)
+{
+    if (!update)
+        return;
+    for (struct list *node; (node = list_pop(&update->changes));) {
+        struct change *change = list_entry(node, struct change, node);
+
+        if (change->udp >= 0)
+            close(change->udp);
+        if (change->tcp >= 0)
+            close(change->tcp);
+        free(change);
+    }
+    upstream_plan_unref(update->plan);
+    free(update);
+}
+
+static int add_change(struct worker_update *update, const struct address *address, bool removal,
+                      int udp, int tcp)
+{
+    struct change *change = malloc(sizeof(*change));
+
+    if (!change)
+        return E_NOMEM;
+    *change = (struct change){.address = *address, .remove = removal, .udp = udp, .tcp = tcp};
+    list_append(&update->changes, &change->node);
+    return E_OK;
+}
+
+int worker_update_listen(struct worker_update *update, const struct address *address, int udp,
+                         int tcp)
+{
+    return add_change(update, address, false, udp, tcp);
+}
+
+int worker_update_unlisten(struct worker_update *update, const struct address *address)
+{
+    return add_change(update, address, true, -1, -1);
+}
+
+static void on_update(struct loop_task *task)
+{
+    struct worker_update *update = container_of(task, struct worker_update, task);
+    struct worker *worker = update->worker;
+
+    if (upstream_set_apply(worker->upstreams, update->plan) != E_OK)
+        log_error(worker->log, "daemon", "out of memory: a worker keeps its old upstreams");
+    worker->drain_timeout = update->plan->options.timeout;
+    engine_configure(worker->engine, &update->engine);
+    listener_configure(worker->listener, &update->listener);
+    list_for_each (node, &update->changes) {
+        struct change *change = list_entry(node, struct change, node);
+
+        if (change->remove) {
+            listener_remove(worker->listener, &change->address);
+        } else if (listener_add(worker->listener, &change->address, change->udp, change->tcp) !=
+                   E_OK) {
+            char text[ADDRESS_TEXT_MAX];
+
+            log_error(worker->log, "daemon", "out of memory: a worker does not listen on %s",
+                      address_to_text(&change->address, text));
+        }
+        change->udp = change->tcp = -1; // the listener's now
+    }
+    worker_update_free(update);
+}
+
+void worker_update_send(struct worker *worker, struct worker_update *update)
+{
+    update->worker = worker;
+    loop_task_init(&update->task, on_update);
+    loop_post(&worker->loop, &update->task);
+}

@@ -1,0 +1,47 @@
+// A worker: one thread with one loop, and everything that a query needs on its way: listener, engine
+// and upstreams. Workers share nothing but the immutable plan of the upstreams and the log.
+#pragma once
+
+#include "base/log.h"
+#include "config/config.h"
+#include "metrics/counters.h"
+#include "upstream/plan.h"
+
+struct worker;
+
+// What a reload changes for a worker. Made by worker_update_new().
+struct worker_update;
+
+// NULL out of memory. `config` is read, `plan` referenced, `log` must outlive the worker.
+NODISCARD struct worker *worker_new(const struct config *config, struct upstream_plan *plan,
+                                    struct log *log);
+
+// Before the worker runs: listens there too; see listener_add().
+NONNULL NODISCARD int worker_listen(struct worker *worker, const struct address *address, int udp,
+                                    int tcp);
+
+// Starts the thread. E_SYSTEM.
+NONNULL NODISCARD int worker_start(struct worker *worker);
+
+// From the main thread, while the worker runs.
+NODISCARD struct worker_update *worker_update_new(const struct config *config,
+                                                  struct upstream_plan *plan);
+// Sockets that are new (the update owns them), and addresses to listen on no more. E_NOMEM.
+NONNULL NODISCARD int worker_update_listen(struct worker_update *update,
+                                           const struct address *address, int udp, int tcp);
+NONNULL NODISCARD int worker_update_unlisten(struct worker_update *update,
+                                             const struct address *address);
+NONNULL void worker_update_send(struct worker *worker, struct worker_update *update);
+// For an update that will not be sent.
+void worker_update_free(struct worker_update *update);
+
+// From the main thread: takes in no more queries, answers those in flight (for at most the
+// configured time), and ends the thread.
+NONNULL void worker_stop(struct worker *worker);
+NONNULL void worker_join(struct worker *worker);
+
+// A worker that does not run.
+void worker_free(struct worker *worker);
+
+// Any thread.
+NONNULL struct counters *worker_counters(struct worker *worker);
