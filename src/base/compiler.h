@@ -14,7 +14,7 @@
 #define ARRAY_LEN(a) (sizeof(a) / sizeof((a)[0]))
 
 // The object whose `member` is at `ptr`.
-#define container_of(ptr, type, member) ((type *)((char *)(ptr) - offsetof(type, member)))
+#define container_of(ptr, type, member) ((type *)((char *)(ptr)-offsetof(type, member)))
 
 // Ends the process with the place and the condition: for what only a bug of ours can cause, kept
 // in release builds. Nothing that a peer sends may reach one.

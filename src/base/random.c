@@ -15,8 +15,7 @@ uint16_t random_u16(struct random *random)
         size_t have = 0;
 
         while (have < sizeof(random->block)) {
-            ssize_t got =
-                getrandom((char *)random->block + have, sizeof(random->block) - have, 0);
+            ssize_t got = getrandom((char *)random->block + have, sizeof(random->block) - have, 0);
 
             if (got > 0)
                 have += (size_t)got;

@@ -103,7 +103,7 @@ static const struct schema_row server_item = {
 static const struct schema_row upstream_rows[] = {
     ENUM("strategy", struct upstream_options, strategy, upstream_strategy, strategies,
          "Which server is asked: failover, the first that works; fastest, by measured latency; "
-         "balance, each in turn; parallel, two at once."),
+         "balance, the one with the fewest queries in flight; parallel, up to three at once."),
     DURATION("timeout", struct upstream_options, timeout, 100 * USEC_MSEC, 60 * USEC_SEC,
              "How long a query may take, all attempts included."),
     LIST("servers", struct upstream_options, servers, server_count, 1, &server_item,

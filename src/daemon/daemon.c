@@ -58,8 +58,8 @@ static int open_endpoints(struct daemon *daemon, struct config_error *error)
     daemon->activated = inherited > 0;
     for (unsigned i = 0; i < options->address_count && !daemon->activated; i++) {
         const struct listener_address *wanted = &options->addresses[i];
-        struct endpoint *endpoint = endpoint_open(
-            wanted, daemon->worker_count, endpoint_needs_only_v6(options, wanted), error);
+        struct endpoint *endpoint = endpoint_open(wanted, daemon->worker_count,
+                                                  endpoint_needs_only_v6(options, wanted), error);
 
         if (!endpoint)
             return E_SYSTEM;
@@ -81,8 +81,8 @@ static uint32_t fit_descriptors(const struct daemon *daemon, uint32_t wanted)
     if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
         return wanted;
 
-    uint64_t sockets = (uint64_t)daemon->worker_count * 2 *
-                       MAX(daemon->config->listener.address_count, 1u);
+    uint64_t sockets =
+        (uint64_t)daemon->worker_count * 2 * MAX(daemon->config->listener.address_count, 1u);
     uint64_t reserved = DESCRIPTORS_RESERVED + sockets;
     uint64_t left = limit.rlim_cur > reserved ? limit.rlim_cur - reserved : 1;
 
@@ -119,9 +119,9 @@ static void log_upstreams(const struct daemon *daemon)
         else
             log_info(daemon->log, "upstream", "%s: profile strict, must prove to be %s%s",
                      server->url,
-                     named                 ? server->endpoint.auth_name
-                     : server->pin_count   ? "the pinned key"
-                                           : "its IP address",
+                     named               ? server->endpoint.auth_name
+                     : server->pin_count ? "the pinned key"
+                                         : "its IP address",
                      named && server->pin_count ? " with a pinned key" : "");
     }
 }
@@ -134,7 +134,7 @@ static void log_start(const struct daemon *daemon)
         log_warning(daemon->log, "daemon",
                     "running as root; name another user with 'user:' in the configuration");
     log_upstreams(daemon);
-    list_for_each (node, &daemon->endpoints)
+    list_for_each(node, &daemon->endpoints)
         log_endpoint(daemon, list_entry(node, struct endpoint, node));
 }
 
@@ -144,7 +144,7 @@ static int start_workers(struct daemon *daemon)
         daemon->workers[i] = worker_new(daemon->config, daemon->plan, daemon->log);
         if (!daemon->workers[i])
             return E_NOMEM;
-        list_for_each (node, &daemon->endpoints) {
+        list_for_each(node, &daemon->endpoints) {
             struct endpoint *endpoint = list_entry(node, struct endpoint, node);
             int udp = endpoint->udp[i];
             int tcp = endpoint->tcp[i];
@@ -164,7 +164,7 @@ static int start_workers(struct daemon *daemon)
 
 static struct endpoint *find_endpoint(struct list *endpoints, const struct listener_address *wanted)
 {
-    list_for_each (node, endpoints) {
+    list_for_each(node, endpoints) {
         struct endpoint *endpoint = list_entry(node, struct endpoint, node);
 
         if (endpoint->wanted.transports == wanted->transports &&
@@ -219,14 +219,14 @@ static int prepare_update(struct daemon *daemon, struct reload *reload, unsigned
     reload->updates[worker] = update;
     if (!update)
         return E_NOMEM;
-    list_for_each (node, &daemon->endpoints) {
+    list_for_each(node, &daemon->endpoints) {
         struct endpoint *endpoint = list_entry(node, struct endpoint, node);
 
         if (!is_wanted(daemon, &reload->config->listener, endpoint) &&
             worker_update_unlisten(update, &endpoint->bound) != E_OK)
             return E_NOMEM;
     }
-    list_for_each (opened_node, &reload->opened) {
+    list_for_each(opened_node, &reload->opened) {
         struct endpoint *endpoint = list_entry(opened_node, struct endpoint, node);
 
         if (worker_update_listen(update, &endpoint->bound, endpoint->udp[worker],
@@ -251,8 +251,7 @@ static int prepare(struct daemon *daemon, struct reload *reload, struct config_e
         return err;
     reload->config->listener.tcp_max_connections =
         fit_descriptors(daemon, reload->config->listener.tcp_max_connections);
-    reload->plan =
-        upstream_plan_new(&reload->config->upstream, error->text, sizeof(error->text));
+    reload->plan = upstream_plan_new(&reload->config->upstream, error->text, sizeof(error->text));
     if (!reload->plan)
         return E_INVALID;
     err = open_new_endpoints(daemon, reload, error);
@@ -291,7 +290,7 @@ static void apply(struct daemon *daemon, struct reload *reload)
     for (unsigned i = 0; i < daemon->worker_count; i++)
         worker_update_send(daemon->workers[i], reload->updates[i]);
 
-    list_for_each (node, &daemon->endpoints) {
+    list_for_each(node, &daemon->endpoints) {
         struct endpoint *endpoint = list_entry(node, struct endpoint, node);
 
         if (is_wanted(daemon, &reload->config->listener, endpoint))
@@ -299,7 +298,7 @@ static void apply(struct daemon *daemon, struct reload *reload)
         list_remove(node);
         endpoint_free(endpoint);
     }
-    list_for_each (opened_node, &reload->opened)
+    list_for_each(opened_node, &reload->opened)
         log_endpoint(daemon, list_entry(opened_node, struct endpoint, node));
     list_splice(&daemon->endpoints, &reload->opened);
     log_not_applied(daemon, reload->config);
@@ -402,8 +401,7 @@ static int prepare_start(struct daemon *daemon)
     daemon->plan = upstream_plan_new(&config->upstream, error.text, sizeof(error.text));
     if (!daemon->plan)
         return complain(error.text, EXIT_USAGE);
-    if (open_endpoints(daemon, &error) != E_OK ||
-        privileges_drop(config->user, &error) != E_OK)
+    if (open_endpoints(daemon, &error) != E_OK || privileges_drop(config->user, &error) != E_OK)
         return complain(error.text, EXIT_RUNTIME);
     return EXIT_OK;
 }

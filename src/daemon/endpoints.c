@@ -104,10 +104,12 @@ static const char *remedy(int error)
 {
     switch (error) {
     case EADDRINUSE:
-        return "another program listens there ('ss -lntup' shows which); stop it, or choose another "
+        return "another program listens there ('ss -lntup' shows which); stop it, or choose "
+               "another "
                "address or port with -l";
     case EACCES:
-        return "ports below 1024 need root or CAP_NET_BIND_SERVICE; or choose a higher port with -l";
+        return "ports below 1024 need root or CAP_NET_BIND_SERVICE; or choose a higher port with "
+               "-l";
     case EADDRNOTAVAIL:
         return "no interface has this address";
     case EAFNOSUPPORT:
@@ -153,7 +155,7 @@ static struct endpoint *find_or_make(struct list *endpoints, const struct addres
     const struct listener_address wanted = {.address = *address};
     struct endpoint *endpoint;
 
-    list_for_each (node, endpoints) {
+    list_for_each(node, endpoints) {
         endpoint = list_entry(node, struct endpoint, node);
         if (address_equal(&endpoint->bound, address))
             return endpoint;
@@ -189,10 +191,11 @@ static int inherit(struct list *endpoints, int fd, unsigned workers, struct conf
         getsockopt(fd, SOL_SOCKET, SO_TYPE, &type, &size) != 0 ||
         (address.family != AF_INET && address.family != AF_INET6) ||
         (type != SOCK_DGRAM && type != SOCK_STREAM)) {
-        snprintf(error->text, sizeof(error->text),
-                 "descriptor %d of the socket activation is no UDP or TCP socket; use ListenDatagram= "
-                 "and ListenStream= with an IP address and port",
-                 fd);
+        snprintf(
+            error->text, sizeof(error->text),
+            "descriptor %d of the socket activation is no UDP or TCP socket; use ListenDatagram= "
+            "and ListenStream= with an IP address and port",
+            fd);
         return E_INVALID;
     }
     fcntl(fd, F_SETFD, FD_CLOEXEC);
@@ -217,7 +220,7 @@ int endpoints_inherit(struct list *endpoints, unsigned workers, struct config_er
     if (!pid || !fds || strtol(pid, NULL, 10) != getpid())
         return 0;
     count = strtol(fds, NULL, 10);
-    if (count < 0 || count > 2 * LISTENER_ADDRESSES_MAX) {
+    if (count < 0 || count > 2L * LISTENER_ADDRESSES_MAX) {
         snprintf(error->text, sizeof(error->text), "LISTEN_FDS=%s is out of range", fds);
         return E_INVALID;
     }

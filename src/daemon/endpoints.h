@@ -18,8 +18,8 @@ struct endpoint {
     int tcp[CONFIG_WORKERS_MAX];
 };
 
-// Opens the sockets of one address for all workers. `only_v6`: see socket_open_udp(). NULL with what
-// went wrong and what to do in `error`.
+// Opens the sockets of one address for all workers. `only_v6`: see socket_open_udp(). NULL with
+// what went wrong and what to do in `error`.
 NONNULL NODISCARD struct endpoint *endpoint_open(const struct listener_address *wanted,
                                                  unsigned workers, bool only_v6,
                                                  struct config_error *error);

@@ -66,11 +66,11 @@ struct worker *worker_new(const struct config *config, struct upstream_plan *pla
     worker->upstreams = upstream_set_new(&worker->loop, log, &worker->counters, &worker->random,
                                          plan, config->engine.max_in_flight);
     if (worker->upstreams)
-        worker->engine = engine_new(&config->engine, &upstream_set_ops, worker->upstreams,
-                                    &worker->counters);
+        worker->engine =
+            engine_new(&config->engine, &upstream_set_ops, worker->upstreams, &worker->counters);
     if (worker->engine)
-        worker->listener = listener_new(&worker->loop, log, &worker->counters, worker->engine,
-                                        &config->listener);
+        worker->listener =
+            listener_new(&worker->loop, log, &worker->counters, worker->engine, &config->listener);
     if (worker->listener)
         return worker;
     worker_free(worker);
@@ -136,8 +136,7 @@ static void on_stop(struct loop_task *task)
     struct worker *worker = container_of(task, struct worker, stop);
 
     listener_pause(worker->listener);
-    loop_arm(&worker->loop, &worker->drain_timer,
-             loop_now(&worker->loop) + worker->drain_timeout);
+    loop_arm(&worker->loop, &worker->drain_timer, loop_now(&worker->loop) + worker->drain_timeout);
     engine_drain(worker->engine, on_drained, worker);
 }
 
@@ -224,7 +223,7 @@ static void on_update(struct loop_task *task)
     worker->drain_timeout = update->plan->options.timeout;
     engine_configure(worker->engine, &update->engine);
     listener_configure(worker->listener, &update->listener);
-    list_for_each (node, &update->changes) {
+    list_for_each(node, &update->changes) {
         struct change *change = list_entry(node, struct change, node);
 
         if (change->remove) {

@@ -1,5 +1,5 @@
-// A worker: one thread with one loop, and everything that a query needs on its way: listener, engine
-// and upstreams. Workers share nothing but the immutable plan of the upstreams and the log.
+// A worker: one thread with one loop, and everything that a query needs on its way: listener,
+// engine and upstreams. Workers share nothing but the immutable plan of the upstreams and the log.
 #pragma once
 
 #include "base/log.h"

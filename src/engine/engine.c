@@ -143,8 +143,8 @@ static void overload(struct engine *engine, const struct engine_client *client,
     query_reply_overload(&query);
 }
 
-void engine_query(struct engine *engine, const struct engine_client *client,
-                  const uint8_t *message, size_t size)
+void engine_query(struct engine *engine, const struct engine_client *client, const uint8_t *message,
+                  size_t size)
 {
     struct dns_message view;
     struct query *query;

@@ -30,8 +30,8 @@ struct engine;
 struct engine_client;
 
 struct engine_client_ops {
-    // The answer, valid during the call; NULL and 0 for silence. Exactly once for each query, perhaps
-    // before engine_query() returns.
+    // The answer, valid during the call; NULL and 0 for silence. Exactly once for each query,
+    // perhaps before engine_query() returns.
     void (*answer)(const struct engine_client *client, const uint8_t *message, size_t size);
 };
 

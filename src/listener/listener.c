@@ -54,13 +54,13 @@ int listener_add(struct listener *listener, const struct address *address, int u
 
 void listener_remove(struct listener *listener, const struct address *address)
 {
-    list_for_each (node, &listener->udp) {
+    list_for_each(node, &listener->udp) {
         struct udp_listener *udp = list_entry(node, struct udp_listener, node);
 
         if (address_equal(&udp->address, address))
             udp_listener_close(udp);
     }
-    list_for_each (tcp_node, &listener->tcp) {
+    list_for_each(tcp_node, &listener->tcp) {
         struct tcp_listener *tcp = list_entry(tcp_node, struct tcp_listener, node);
 
         if (address_equal(&tcp->address, address))
@@ -71,18 +71,18 @@ void listener_remove(struct listener *listener, const struct address *address)
 
 void listener_pause(struct listener *listener)
 {
-    list_for_each (node, &listener->udp)
+    list_for_each(node, &listener->udp)
         udp_stop_reading(&list_entry(node, struct udp_listener, node)->socket);
-    list_for_each (tcp_node, &listener->tcp)
+    list_for_each(tcp_node, &listener->tcp)
         tcp_listener_pause(list_entry(tcp_node, struct tcp_listener, node));
     tcp_clients_retire(listener, NULL);
 }
 
 void listener_stop(struct listener *listener)
 {
-    list_for_each (node, &listener->udp)
+    list_for_each(node, &listener->udp)
         udp_listener_close(list_entry(node, struct udp_listener, node));
-    list_for_each (tcp_node, &listener->tcp)
+    list_for_each(tcp_node, &listener->tcp)
         tcp_listener_close(list_entry(tcp_node, struct tcp_listener, node));
     tcp_clients_close_all(listener);
 }

@@ -1,5 +1,5 @@
-// The listeners of one worker: UDP sockets and TCP connections in front of its engine. Knows nothing
-// of what happens to a query behind engine_query().
+// The listeners of one worker: UDP sockets and TCP connections in front of its engine. Knows
+// nothing of what happens to a query behind engine_query().
 #pragma once
 
 #include "base/log.h"
@@ -16,13 +16,14 @@ NODISCARD struct listener *listener_new(struct loop *loop, struct log *log,
                                         struct counters *counters, struct engine *engine,
                                         const struct listener_options *options);
 
-// Begins to listen on sockets bound to `address`: a UDP socket and a listening TCP socket, either of
-// them -1 for none. They belong to the listener from now on, also on failure (E_NOMEM, E_SYSTEM).
+// Begins to listen on sockets bound to `address`: a UDP socket and a listening TCP socket, either
+// of them -1 for none. They belong to the listener from now on, also on failure (E_NOMEM,
+// E_SYSTEM).
 NONNULL NODISCARD int listener_add(struct listener *listener, const struct address *address,
                                    int udp, int tcp);
 
-// Stops listening on the address. Queries that came in by it are still answered; its TCP connections
-// are closed when they are idle.
+// Stops listening on the address. Queries that came in by it are still answered; its TCP
+// connections are closed when they are idle.
 NONNULL void listener_remove(struct listener *listener, const struct address *address);
 
 // For a reload: limits and time-outs.

@@ -18,8 +18,8 @@
 static bool is_peers_error(int error)
 {
     return error == ECONNABORTED || error == EINTR || error == ENETDOWN || error == EPROTO ||
-           error == ENOPROTOOPT || error == EHOSTDOWN || error == ENONET ||
-           error == EHOSTUNREACH || error == EOPNOTSUPP || error == ENETUNREACH;
+           error == ENOPROTOOPT || error == EHOSTDOWN || error == ENONET || error == EHOSTUNREACH ||
+           error == EOPNOTSUPP || error == ENETUNREACH;
 }
 
 // No descriptors or memory: an idle connection makes room, else wait instead of spinning.

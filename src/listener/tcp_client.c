@@ -22,11 +22,11 @@ struct tcp_client {
     struct engine_client client; // what the engine is told of it
     struct address address;      // the listening address that it came by
     unsigned in_flight;
-    bool waiting;  // messages were read that may not be handled yet
-    bool ended;    // the client sends no more
-    bool retiring; // and shall not be heard any more
-    bool released; // the stream is gone; the memory goes with the last answer
-    usec_t active; // the last query or answer
+    bool waiting;         // messages were read that may not be handled yet
+    bool ended;           // the client sends no more
+    bool retiring;        // and shall not be heard any more
+    bool released;        // the stream is gone; the memory goes with the last answer
+    usec_t active;        // the last query or answer
     usec_t partial_since; // a message is not whole since then; USEC_NEVER: none
     usec_t blocked_since; // it does not read since then; USEC_NEVER: it does
 };
@@ -288,7 +288,7 @@ void tcp_clients_close_all(struct listener *listener)
 
 void tcp_clients_retire(struct listener *listener, const struct address *address)
 {
-    list_for_each (node, &listener->clients) {
+    list_for_each(node, &listener->clients) {
         struct tcp_client *client = list_entry(node, struct tcp_client, node);
 
         if (address && !address_equal(&client->address, address))

@@ -1,5 +1,5 @@
-// What is counted. Each worker has one `struct counters` that only it writes; any thread may read it
-// at any time and adds the workers' up. A line a counter: name and what it counts.
+// What is counted. Each worker has one `struct counters` that only it writes; any thread may read
+// it at any time and adds the workers' up. A line a counter: name and what it counts.
 #pragma once
 
 #include <stdatomic.h>
@@ -55,7 +55,7 @@ enum counter {
 #define X(name, text) COUNTER_##name,
     COUNTER_LIST(X)
 #undef X
-    COUNTER_COUNT,
+        COUNTER_COUNT,
 };
 
 struct counters {
@@ -66,8 +66,7 @@ NONNULL static inline void counter_add(struct counters *counters, enum counter c
                                        uint64_t amount)
 {
     // Only one thread writes, so no locked instruction is needed.
-    uint64_t value =
-        atomic_load_explicit(&counters->value[counter], memory_order_relaxed) + amount;
+    uint64_t value = atomic_load_explicit(&counters->value[counter], memory_order_relaxed) + amount;
 
     atomic_store_explicit(&counters->value[counter], value, memory_order_relaxed);
 }

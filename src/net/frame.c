@@ -35,7 +35,11 @@ static int walk(const uint8_t *bytes, size_t size, size_t *used, frame_fn *handl
 static int keep(struct frame_reader *reader, const uint8_t *bytes, size_t size)
 {
     if (reader->size + size > reader->capacity) {
-        size_t capacity = MAX(reader->size + size, (size_t)512);
+        // By half more each time: a message that comes octet by octet is not copied at each.
+        size_t capacity = MAX(reader->capacity + reader->capacity / 2, (size_t)512);
+
+        capacity = MAX(capacity, reader->size + size);
+
         uint8_t *kept = realloc(reader->kept, capacity);
 
         if (!kept)
@@ -75,6 +79,7 @@ int frame_resume(struct frame_reader *reader, frame_fn *handle, void *context)
     if ((err == E_OK || err == E_AGAIN) && used < whole.size) {
         int kept = keep(reader, whole.kept + used, whole.size - used);
 
+        reader->stopped = err == E_AGAIN;
         err = kept == E_OK ? err : kept;
     }
     frame_deinit(&whole);
@@ -87,13 +92,13 @@ int frame_feed(struct frame_reader *reader, const uint8_t *bytes, size_t size, f
     size_t used;
     int err;
 
+    if (reader->stopped)
+        return keep(reader, bytes, size) == E_OK ? E_AGAIN : E_NOMEM;
+
     // First what completes the message that is kept, prefix and rest.
     while (reader->size > 0 && size > 0) {
-        size_t step = missing(reader);
+        size_t step = MIN(missing(reader), size);
 
-        if (step == 0) // stopped before: wait for frame_resume()
-            return keep(reader, bytes, size) == E_OK ? E_AGAIN : E_NOMEM;
-        step = MIN(step, size);
         err = keep(reader, bytes, step);
         if (err != E_OK)
             return err;
@@ -104,8 +109,10 @@ int frame_feed(struct frame_reader *reader, const uint8_t *bytes, size_t size, f
         if (reader->size < PREFIX || missing(reader) > 0)
             continue;
         err = frame_resume(reader, handle, context);
-        if (err == E_AGAIN && size > 0)
+        if (err == E_AGAIN && size > 0) {
+            reader->stopped = true;
             return keep(reader, bytes, size) == E_OK ? E_AGAIN : E_NOMEM;
+        }
         if (err != E_OK)
             return err;
     }
@@ -114,6 +121,7 @@ int frame_feed(struct frame_reader *reader, const uint8_t *bytes, size_t size, f
     if ((err == E_OK || err == E_AGAIN) && used < size) {
         int kept = keep(reader, bytes + used, size - used);
 
+        reader->stopped = err == E_AGAIN;
         err = kept == E_OK ? err : kept;
     }
     return err;

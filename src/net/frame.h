@@ -1,6 +1,6 @@
 // DNS messages on a stream: two octets of length before each (RFC 1035 section 4.2.2, RFC 7766
-// section 8). Bytes in, messages out; whole messages are handed on where they lie, and only the rest
-// of a message that is not whole yet is kept.
+// section 8). Bytes in, messages out; whole messages are handed on where they lie, and only the
+// rest of a message that is not whole yet is kept.
 #pragma once
 
 #include <stdbool.h>
@@ -9,8 +9,8 @@
 
 #include "base/compiler.h"
 
-// Handles a message, valid during the call. Returns false to be called no more for now: what follows
-// is kept for frame_resume().
+// Handles a message, valid during the call. Returns false to be called no more for now: what
+// follows is kept for frame_resume().
 typedef bool frame_fn(void *context, const uint8_t *message, size_t size);
 
 struct frame_reader {

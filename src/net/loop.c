@@ -194,8 +194,8 @@ static void on_poll(uv_poll_t *poll, int status, int events)
 {
     struct watcher *watcher = poll->data;
 
-    // After an error libuv has stopped watching. Both directions are ready: reading or writing tells
-    // what it is.
+    // After an error libuv has stopped watching. Both directions are ready: reading or writing
+    // tells what it is.
     if (status < 0) {
         events = watcher->events;
         watcher->events = 0;

@@ -48,7 +48,8 @@ void socket_prepare_udp(int fd, const struct address *address)
     if (address->family == AF_INET6) {
         if (address_is_wildcard(address))
             set(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-        // Nobody may shrink our path MTU by forged ICMP; replies are small enough to go as they are.
+        // Nobody may shrink our path MTU by forged ICMP; replies are small enough to go as they
+        // are.
         set(fd, IPPROTO_IPV6, IPV6_MTU_DISCOVER, IPV6_PMTUDISC_OMIT);
     } else {
         if (address_is_wildcard(address))

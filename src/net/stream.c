@@ -299,8 +299,8 @@ static int start(struct stream *stream, struct loop *loop, const struct stream_o
 {
     const int on = 1;
 
-    *stream = (struct stream){
-        .loop = loop, .ops = ops, .fd = fd, .state = state, .out_limit = OUT_LIMIT};
+    *stream =
+        (struct stream){.loop = loop, .ops = ops, .fd = fd, .state = state, .out_limit = OUT_LIMIT};
     loop_task_init(&stream->flush, on_flush);
     if (watcher_init(&stream->watcher, loop, fd, on_ready) != E_OK)
         return E_SYSTEM;

@@ -1,8 +1,8 @@
 // A stream connection, plain TCP or TLS over it, towards an upstream or from a client.
 //
-// Life: CONNECTING, HANDSHAKE (with TLS), OPEN, then closed once: by stream_close(), or by the stream
-// itself, which then calls `closed`. Its memory is its owner's, embedded, and is in use until
-// `released` is called.
+// Life: CONNECTING, HANDSHAKE (with TLS), OPEN, then closed once: by stream_close(), or by the
+// stream itself, which then calls `closed`. Its memory is its owner's, embedded, and is in use
+// until `released` is called.
 //
 // Output of one turn is collected and sent at the turn's end (or when a block is full), through TLS
 // in as few records as can be. Buffers are borrowed from the loop: an idle stream holds none. One
@@ -62,8 +62,8 @@ struct stream {
 };
 
 // Begins to connect. With `tls` (owned from now on, also on failure) a TLS session follows.
-// `user_timeout` bounds how long sent data may stay unacknowledged (TCP_USER_TIMEOUT). E_SYSTEM with
-// errno if the attempt fails at once: nothing is called then and the memory is free.
+// `user_timeout` bounds how long sent data may stay unacknowledged (TCP_USER_TIMEOUT). E_SYSTEM
+// with errno if the attempt fails at once: nothing is called then and the memory is free.
 NONNULL NODISCARD int stream_connect(struct stream *stream, struct loop *loop,
                                      const struct stream_ops *ops, const struct address *address,
                                      usec_t user_timeout);

@@ -232,8 +232,8 @@ static int fail(struct tls *tls, int code)
     return E_TLS;
 }
 
-// Whether a code that is no failure may be passed over once more. `left` is what there was to be read
-// before the call that returned it.
+// Whether a code that is no failure may be passed over once more. `left` is what there was to be
+// read before the call that returned it.
 static bool tolerate(struct tls *tls, int code, size_t left)
 {
     // After a message that is GnuTLS's own affair (a ticket, a key update) it says E_AGAIN too,

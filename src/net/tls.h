@@ -1,4 +1,5 @@
-// TLS client sessions, as a transform of bytes: no socket, no event loop. GnuTLS stays inside tls*.c.
+// TLS client sessions, as a transform of bytes: no socket, no event loop. GnuTLS stays inside
+// tls*.c.
 //
 // A `tls_context` is what a server must prove and how: immutable, shared by all threads. A `tls` is
 // one session: ciphertext goes in by tls_feed(), comes out through a push function.
@@ -44,8 +45,7 @@ NONNULL struct tls_context *tls_context_ref(struct tls_context *context);
 void tls_context_unref(struct tls_context *context);
 
 // Whether both trust the same authorities' certificates: false when the file changed between.
-NONNULL bool tls_context_same_authorities(const struct tls_context *a,
-                                          const struct tls_context *b);
+NONNULL bool tls_context_same_authorities(const struct tls_context *a, const struct tls_context *b);
 
 // Takes ciphertext that is to be sent, in order. Returns false if there is no room, which ends the
 // session.
@@ -65,8 +65,8 @@ NONNULL void tls_feed(struct tls *tls, const uint8_t *bytes, size_t size, bool e
 // E_VERIFY or E_TLS with tls_reason() when it failed, E_CLOSED at the peer's end.
 NONNULL NODISCARD int tls_handshake(struct tls *tls);
 
-// Decrypts: writes up to `size` octets and their number. E_OK, E_AGAIN when all that was fed is used
-// up, E_CLOSED after the peer's close_notify or end, E_TLS.
+// Decrypts: writes up to `size` octets and their number. E_OK, E_AGAIN when all that was fed is
+// used up, E_CLOSED after the peer's close_notify or end, E_TLS.
 NONNULL NODISCARD int tls_read(struct tls *tls, uint8_t *to, size_t size, size_t *got);
 
 // Encrypts all of it into as few records as can be. E_OK or E_TLS.

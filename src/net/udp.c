@@ -150,8 +150,8 @@ static void flush(struct udp_socket *socket)
     bool blocked = false;
 
     while (done < sender->count && !blocked) {
-        int sent = sendmmsg(socket->fd, sender->batch.messages + done, sender->count - done,
-                            MSG_DONTWAIT);
+        int sent =
+            sendmmsg(socket->fd, sender->batch.messages + done, sender->count - done, MSG_DONTWAIT);
 
         if (sent > 0) {
             done += (unsigned)sent;

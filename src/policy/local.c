@@ -33,34 +33,109 @@ static const struct zone zones[] = {
      ZONE_EMPTY},
 };
 
-#define V4(labels) WIRE(labels "\x07in-addr\x04" "arpa")
-#define V6(labels) WIRE(labels "\x03ip6\x04" "arpa")
-#define Z8 "\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0"
+#define V4(labels)                                                                                 \
+    WIRE(labels "\x07in-addr\x04"                                                                  \
+                "arpa")
+#define V6(labels)                                                                                 \
+    WIRE(labels "\x03ip6\x04"                                                                      \
+                "arpa")
+#define Z8                                                                                         \
+    "\x01"                                                                                         \
+    "0\x01"                                                                                        \
+    "0\x01"                                                                                        \
+    "0\x01"                                                                                        \
+    "0\x01"                                                                                        \
+    "0\x01"                                                                                        \
+    "0\x01"                                                                                        \
+    "0\x01"                                                                                        \
+    "0"
 
 // RFC 6303 section 4, but for 16 to 31.172 and 64 to 127.100 (RFC 7793), which are ranges.
 static const uint8_t *const reverse_zones[] = {
-    V4("\x02" "10"),
-    V4("\x03" "168\x03" "192"),
-    V4("\x01" "0"),
-    V4("\x03" "127"),
-    V4("\x03" "254\x03" "169"),
-    V4("\x01" "2\x01" "0\x03" "192"),
-    V4("\x03" "100\x02" "51\x03" "198"),
-    V4("\x03" "113\x01" "0\x03" "203"),
-    V4("\x03" "255\x03" "255\x03" "255\x03" "255"),
+    V4("\x02"
+       "10"),
+    V4("\x03"
+       "168\x03"
+       "192"),
+    V4("\x01"
+       "0"),
+    V4("\x03"
+       "127"),
+    V4("\x03"
+       "254\x03"
+       "169"),
+    V4("\x01"
+       "2\x01"
+       "0\x03"
+       "192"),
+    V4("\x03"
+       "100\x02"
+       "51\x03"
+       "198"),
+    V4("\x03"
+       "113\x01"
+       "0\x03"
+       "203"),
+    V4("\x03"
+       "255\x03"
+       "255\x03"
+       "255\x03"
+       "255"),
     V6(Z8 Z8 Z8 Z8),
-    V6("\x01" "1\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0" Z8 Z8 Z8),
-    V6("\x01" "d\x01" "f"),
-    V6("\x01" "8\x01" "e\x01" "f"),
-    V6("\x01" "9\x01" "e\x01" "f"),
-    V6("\x01" "a\x01" "e\x01" "f"),
-    V6("\x01" "b\x01" "e\x01" "f"),
-    V6("\x01" "8\x01" "b\x01" "d\x01" "0\x01" "1\x01" "0\x01" "0\x01" "2"),
+    V6("\x01"
+       "1\x01"
+       "0\x01"
+       "0\x01"
+       "0\x01"
+       "0\x01"
+       "0\x01"
+       "0\x01"
+       "0" Z8 Z8 Z8),
+    V6("\x01"
+       "d\x01"
+       "f"),
+    V6("\x01"
+       "8\x01"
+       "e\x01"
+       "f"),
+    V6("\x01"
+       "9\x01"
+       "e\x01"
+       "f"),
+    V6("\x01"
+       "a\x01"
+       "e\x01"
+       "f"),
+    V6("\x01"
+       "b\x01"
+       "e\x01"
+       "f"),
+    V6("\x01"
+       "8\x01"
+       "b\x01"
+       "d\x01"
+       "0\x01"
+       "1\x01"
+       "0\x01"
+       "0\x01"
+       "2"),
 };
 
 static const uint8_t *const reverse_localhost[] = {
-    V4("\x01" "1\x01" "0\x01" "0\x03" "127"),
-    V6("\x01" "1\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0\x01" "0" Z8 Z8 Z8),
+    V4("\x01"
+       "1\x01"
+       "0\x01"
+       "0\x03"
+       "127"),
+    V6("\x01"
+       "1\x01"
+       "0\x01"
+       "0\x01"
+       "0\x01"
+       "0\x01"
+       "0\x01"
+       "0\x01"
+       "0" Z8 Z8 Z8),
 };
 
 struct range {
@@ -69,12 +144,18 @@ struct range {
 };
 
 static const struct range reverse_ranges[] = {
-    {V4("\x03" "172"), 16, 31},
-    {V4("\x03" "100"), 64, 127},
+    {V4("\x03"
+        "172"),
+     16, 31},
+    {V4("\x03"
+        "100"),
+     64, 127},
 };
 
-static const uint8_t in_addr_arpa[] = "\x07in-addr\x04" "arpa";
-static const uint8_t ip6_arpa[] = "\x03ip6\x04" "arpa";
+static const uint8_t in_addr_arpa[] = "\x07in-addr\x04"
+                                      "arpa";
+static const uint8_t ip6_arpa[] = "\x03ip6\x04"
+                                  "arpa";
 
 // RFC 6303 section 3: the SOA of an empty zone, behind its first name, which is the zone itself.
 static const uint8_t soa_tail[] = "\x06nobody\x07invalid\0"
@@ -239,14 +320,13 @@ static bool answer_identity(const struct policy_local_options *options, const ui
         const char *text = names[i].version ? options->identity_version : options->identity_id;
         size_t length = strlen(text);
 
-        require(length < sizeof(answer->rdata) && length <= UINT8_MAX);
+        require(length <= UINT8_MAX);
         if (length == 0) {
             answer->rcode = DNS_RCODE_REFUSED;
         } else if (type == DNS_TYPE_TXT || type == DNS_TYPE_ANY) {
             answer->rdata[0] = (uint8_t)length;
             memcpy(answer->rdata + 1, text, length);
-            add(answer, DNS_ANSWER, NULL, DNS_TYPE_TXT, DNS_CLASS_CH, 0, answer->rdata,
-                length + 1);
+            add(answer, DNS_ANSWER, NULL, DNS_TYPE_TXT, DNS_CLASS_CH, 0, answer->rdata, length + 1);
         }
         return true;
     }

@@ -22,7 +22,7 @@ struct policy_answer {
     uint8_t rdata[512];
 };
 
-// Whether the question (wire name, type, class) is ours to answer; if so fills in the answer. `name`
-// must stay valid as long as the answer.
+// Whether the question (wire name, type, class) is ours to answer; if so fills in the answer.
+// `name` must stay valid as long as the answer.
 NONNULL bool policy_answer_local(const struct policy_local_options *options, const uint8_t *name,
                                  uint16_t type, uint16_t class, struct policy_answer *answer);

@@ -1,5 +1,5 @@
-// The addresses of a server that is given by name: asked of the bootstrap's servers, which are given
-// by address, over the same verified TLS. Never of ourselves, never of the system's resolver.
+// The addresses of a server that is given by name: asked of the bootstrap's servers, which are
+// given by address, over the same verified TLS. Never of ourselves, never of the system's resolver.
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,8 +84,7 @@ static void on_report(struct loop_task *task)
     if (lookup->server && all_done(lookup))
         report(lookup);
     else if (lookup->server && lookup->count > 0)
-        loop_arm(lookup->server->set->loop, &lookup->grace,
-                 set_now(lookup->server->set) + GRACE);
+        loop_arm(lookup->server->set->loop, &lookup->grace, set_now(lookup->server->set) + GRACE);
     if (all_done(lookup))
         free(lookup);
 }

@@ -1,5 +1,5 @@
-// One TLS connection to a server: queries out, each under an ID of its own, replies in, matched by ID
-// and whole question, in whatever order (RFC 7766 section 6.2.1.1, RFC 7858 section 3.3).
+// One TLS connection to a server: queries out, each under an ID of its own, replies in, matched by
+// ID and whole question, in whatever order (RFC 7766 section 6.2.1.1, RFC 7858 section 3.3).
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,7 +41,7 @@ static struct attempt *find(struct connection *connection, uint16_t id)
 {
     struct list *chain = bucket(connection, id);
 
-    list_for_each (node, chain) {
+    list_for_each(node, chain) {
         struct attempt *attempt = list_entry(node, struct attempt, place);
 
         if (attempt->id == id)
@@ -84,7 +84,8 @@ void attempt_abandon(struct attempt *attempt)
         connection_close(connection);
 }
 
-// Everything that was in flight goes: the abandoned end here, the others are told at the turn's end.
+// Everything that was in flight goes: the abandoned end here, the others are told at the turn's
+// end.
 static void empty_table(struct connection *connection)
 {
     struct upstream_set *set = connection->server->set;
@@ -190,8 +191,8 @@ static void on_idle_timer(struct wheel_timer *timer)
         return;
     }
 
-    usec_t due = MAX(connection->last_read, connection->last_sent) +
-                 server_idle_limit(server, connection);
+    usec_t due =
+        MAX(connection->last_read, connection->last_sent) + server_idle_limit(server, connection);
 
     if (connection->in_flight > 0 || now < due) {
         loop_arm(loop, timer, MAX(due, now + 10 * USEC_MSEC));
@@ -240,7 +241,7 @@ static void obey_keepalive(struct connection *connection, const struct dns_messa
         return;
 
     usec_t before = connection->keepalive;
-    usec_t timeout = get_u16(option.data) * 100 * USEC_MSEC;
+    usec_t timeout = (usec_t)get_u16(option.data) * 100 * USEC_MSEC;
     struct server *server = connection->server;
 
     connection->keepalive = timeout;
@@ -307,8 +308,7 @@ static void handle_reply(struct connection *connection, const uint8_t *wire, siz
         return;
     }
 
-    int err =
-        upstream_reply_check(&reply, wire, size, attempt->question, attempt->question_size);
+    int err = upstream_reply_check(&reply, wire, size, attempt->question, attempt->question_size);
 
     if (err != E_OK)
         handle_wrong(connection, attempt, err);
@@ -373,7 +373,8 @@ struct connection *connection_open(struct server *server, const struct address *
         tls_new(server->shared->tls, address, server->ticket, stream_tls_push, &connection->stream);
 
     server->ticket = NULL;
-    if (!tls || stream_connect(&connection->stream, set->loop, &ops, address, set->timeout) != E_OK) {
+    if (!tls ||
+        stream_connect(&connection->stream, set->loop, &ops, address, set->timeout) != E_OK) {
         tls_free(tls);
         free(connection);
         return NULL;

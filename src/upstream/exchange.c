@@ -42,8 +42,7 @@ static void give_up(struct exchange *exchange)
     struct upstream_result result = {.ede = exchange->ede, .reason = exchange->reason};
     struct dns_message reply;
 
-    if (exchange->saved &&
-        dns_message_parse(&reply, exchange->saved, exchange->saved_size) == E_OK)
+    if (exchange->saved && dns_message_parse(&reply, exchange->saved, exchange->saved_size) == E_OK)
         result.reply = &reply;
     finish(exchange, &result);
 }
@@ -99,7 +98,7 @@ static bool try_next(struct exchange *exchange)
 // Whether no attempt is under way from which a reply could still be hoped for.
 static bool hopeless(const struct exchange *exchange)
 {
-    list_for_each (node, &exchange->attempts)
+    list_for_each(node, &exchange->attempts)
         if (!list_entry(node, struct attempt, node)->struck)
             return false;
     return true;
@@ -216,12 +215,11 @@ static void on_timer(struct wheel_timer *timer)
     }
 
     loop_arm(set->loop, timer, exchange->deadline);
-    list_for_each (node, &exchange->attempts) {
+    list_for_each(node, &exchange->attempts) {
         struct attempt *attempt = list_entry(node, struct attempt, node);
         struct connection *connection = attempt->connection;
 
-        say_reason(exchange, DNS_EDE_NO_REACHABLE_AUTHORITY, attempt->server,
-                   "no answer in time");
+        say_reason(exchange, DNS_EDE_NO_REACHABLE_AUTHORITY, attempt->server, "no answer in time");
         // Slow is not dead: others may have been answered meanwhile. If none was, ask.
         if (connection && connection->last_read >= attempt->sent_at)
             continue;

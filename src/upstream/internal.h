@@ -57,7 +57,7 @@ struct attempt {
     size_t question_size;
     uint16_t id;
     bool probe;
-    bool struck; // a reply came under its ID that was none to it
+    bool struck;  // a reply came under its ID that was none to it
     usec_t after; // only connections opened after this time will do; 0: any
     usec_t sent_at;
 };
@@ -72,7 +72,7 @@ struct exchange {
     unsigned tried;   // attempts made
     uint32_t tried_serials[EXCHANGE_ATTEMPTS];
     bool tried_answered[EXCHANGE_ATTEMPTS]; // that server answered, with a failure
-    uint8_t *saved; // the best failure reply so far, on the heap, or NULL
+    uint8_t *saved;                         // the best failure reply so far, on the heap, or NULL
     size_t saved_size;
     enum dns_ede ede; // of the last failure
     char reason[SERVER_REASON_SIZE];
@@ -83,7 +83,7 @@ enum server_state { SERVER_UP, SERVER_DOWN };
 struct server {
     struct list node; // in the set, in the configured order
     struct upstream_set *set;
-    uint32_t serial; // tells servers apart across reloads
+    uint32_t serial;            // tells servers apart across reloads
     struct upstream_plan *plan; // holds the two below
     struct upstream_plan_server *shared;
     const struct upstream_server_options *options;

@@ -17,8 +17,7 @@ NONNULL static inline void rtt_add(struct rtt *rtt, usec_t sample)
         return;
     }
 
-    usec_t difference =
-        sample > rtt->smoothed ? sample - rtt->smoothed : rtt->smoothed - sample;
+    usec_t difference = sample > rtt->smoothed ? sample - rtt->smoothed : rtt->smoothed - sample;
 
     rtt->variation = (3 * rtt->variation + difference) / 4;
     rtt->smoothed = MAX((7 * rtt->smoothed + sample) / 8, (usec_t)1);

@@ -108,7 +108,7 @@ void server_retire(struct server *server)
     server->lookup = NULL;
     end_dial(server);
     fail_waiting(server);
-    list_for_each (node, &server->connections)
+    list_for_each(node, &server->connections)
         connection_retire(list_entry(node, struct connection, node));
     server_release(server);
 }
@@ -270,8 +270,7 @@ static void announce(struct server *server, struct connection *connection)
     const struct tls *tls = connection->stream.tls;
     char address[ADDRESS_TEXT_MAX];
     char identity[TLS_REASON_SIZE + UPSTREAM_NAME_SIZE];
-    enum log_level level =
-        atomic_exchange(&server->shared->announced, true) ? LOG_DEBUG : LOG_INFO;
+    enum log_level level = atomic_exchange(&server->shared->announced, true) ? LOG_DEBUG : LOG_INFO;
 
     if (!log_enabled(set->log, level))
         return;
@@ -279,7 +278,7 @@ static void announce(struct server *server, struct connection *connection)
         snprintf(identity, sizeof(identity), "verified %s",
                  server->options->endpoint.auth_name[0] ? server->options->endpoint.auth_name
                  : server->options->pin_count > 0       ? "by pin"
-                                                       : "by address");
+                                                        : "by address");
     else
         snprintf(identity, sizeof(identity), "NOT verified (%s), profile opportunistic",
                  tls_reason(tls));
@@ -414,7 +413,7 @@ static struct connection *pick_connection(struct server *server, usec_t after)
 {
     struct connection *best = NULL;
 
-    list_for_each (node, &server->connections) {
+    list_for_each(node, &server->connections) {
         struct connection *connection = list_entry(node, struct connection, node);
 
         if (!connection_usable(connection, after))
@@ -451,11 +450,12 @@ static bool send_now(struct server *server, struct attempt *attempt)
         (server->connection_count >= server->options->max_connections ||
          set_now(server->set) < server->backoff_until))
         connection = pick_connection(server, 0);
-    if (!connection || !connection_send(connection, attempt))
+    if (!connection)
         return false;
+    // All are deep.
     if (UNLIKELY(connection->in_flight >= CONNECTION_DEPTH))
         want_connection(server);
-    return true;
+    return connection_send(connection, attempt);
 }
 
 void server_submit(struct server *server, struct attempt *attempt)

@@ -53,12 +53,22 @@ static struct upstream_set *make(struct loop *loop, struct log *log, struct coun
     return set;
 }
 
+static bool same_options(const struct upstream_server_options *a,
+                         const struct upstream_server_options *b)
+{
+    return strcmp(a->url, b->url) == 0 && strcmp(a->ca_file, b->ca_file) == 0 &&
+           a->pin_count == b->pin_count &&
+           memcmp(a->pins, b->pins, a->pin_count * sizeof(a->pins[0])) == 0 &&
+           a->profile == b->profile && a->max_connections == b->max_connections &&
+           a->idle_timeout == b->idle_timeout;
+}
+
 static struct server *find_same(struct list *servers, const struct upstream_plan_server *wanted)
 {
-    list_for_each (node, servers) {
+    list_for_each(node, servers) {
         struct server *server = list_entry(node, struct server, node);
 
-        if (memcmp(server->options, wanted->options, sizeof(*wanted->options)) == 0 &&
+        if (same_options(server->options, wanted->options) &&
             tls_context_same_authorities(server->shared->tls, wanted->tls))
             return server;
     }
@@ -101,7 +111,7 @@ static int apply_servers(struct upstream_set *set, struct upstream_plan *plan,
         server_retire(list_entry(node, struct server, node));
     }
     set->server_count = 0;
-    list_for_each (node, &kept)
+    list_for_each(node, &kept)
         set->server_count++;
     list_splice(&set->servers, &kept);
     return E_OK;
@@ -111,8 +121,7 @@ static int apply_servers(struct upstream_set *set, struct upstream_plan *plan,
 static int apply_bootstrap(struct upstream_set *set, struct upstream_plan *plan)
 {
     if (!set->bootstrap && plan->options.bootstrap_count > 0) {
-        set->bootstrap =
-            make(set->loop, set->log, set->counters, set->random, BOOTSTRAP_IN_FLIGHT);
+        set->bootstrap = make(set->loop, set->log, set->counters, set->random, BOOTSTRAP_IN_FLIGHT);
         if (!set->bootstrap)
             return E_NOMEM;
     }
@@ -136,9 +145,9 @@ int upstream_set_apply(struct upstream_set *set, struct upstream_plan *plan)
     return E_OK;
 }
 
-struct upstream_set *upstream_set_new(struct loop *loop, struct log *log,
-                                      struct counters *counters, struct random *random,
-                                      struct upstream_plan *plan, unsigned max_in_flight)
+struct upstream_set *upstream_set_new(struct loop *loop, struct log *log, struct counters *counters,
+                                      struct random *random, struct upstream_plan *plan,
+                                      unsigned max_in_flight)
 {
     struct upstream_set *set = make(loop, log, counters, random, max_in_flight);
 
@@ -150,29 +159,37 @@ struct upstream_set *upstream_set_new(struct loop *loop, struct log *log,
     return set;
 }
 
-void upstream_set_stop(struct upstream_set *set)
+// Every server is retired, every connection closed, and with them every exchange.
+static void stop_servers(struct upstream_set *set)
 {
     set->stopping = true;
-    // Lookups in flight go with their servers, before the bootstrap that would answer them.
     list_splice(&set->retired, &set->servers);
     set->server_count = 0;
-    for (struct list *node = set->retired.next, *next; node != &set->retired; node = next) {
-        struct server *server = list_entry(node, struct server, node);
+    list_for_each(node, &set->retired)
+        server_stop(list_entry(node, struct server, node));
+}
 
-        next = node->next;
-        server_stop(server);
-    }
+void upstream_set_stop(struct upstream_set *set)
+{
+    // Lookups in flight go with their servers, before the bootstrap that would answer them.
+    stop_servers(set);
     if (set->bootstrap)
-        upstream_set_stop(set->bootstrap);
+        stop_servers(set->bootstrap);
+}
+
+static void free_set(struct upstream_set *set)
+{
+    require(list_empty(&set->servers) && list_empty(&set->retired));
+    slab_deinit(&set->exchanges);
+    slab_deinit(&set->attempts);
+    free(set);
 }
 
 void upstream_set_free(struct upstream_set *set)
 {
     if (!set)
         return;
-    upstream_set_free(set->bootstrap);
-    require(list_empty(&set->retired));
-    slab_deinit(&set->exchanges);
-    slab_deinit(&set->attempts);
-    free(set);
+    if (set->bootstrap)
+        free_set(set->bootstrap);
+    free_set(set);
 }

@@ -14,14 +14,12 @@ struct upstream_set;
 // referenced by its servers. NULL out of memory.
 NODISCARD struct upstream_set *upstream_set_new(struct loop *loop, struct log *log,
                                                 struct counters *counters, struct random *random,
-                                                struct upstream_plan *plan,
-                                                unsigned max_in_flight);
+                                                struct upstream_plan *plan, unsigned max_in_flight);
 
 // Takes over a new plan: servers whose options and authorities are the same keep their connections
 // and what was learnt; others are let go when their queries in flight are answered. E_NOMEM leaves
 // the set as it was.
-NONNULL NODISCARD int upstream_set_apply(struct upstream_set *set,
-                                         struct upstream_plan *plan);
+NONNULL NODISCARD int upstream_set_apply(struct upstream_set *set, struct upstream_plan *plan);
 
 // Every request in flight is ended, every connection closed; new requests fail.
 NONNULL void upstream_set_stop(struct upstream_set *set);

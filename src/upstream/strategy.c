@@ -16,7 +16,7 @@ enum rank {
 
 static bool is_on_it(const struct exchange *exchange, const struct server *server)
 {
-    list_for_each (node, &exchange->attempts)
+    list_for_each(node, &exchange->attempts)
         if (list_entry(node, struct attempt, node)->server == server &&
             !list_entry(node, struct attempt, node)->struck)
             return true;
@@ -43,7 +43,7 @@ static unsigned best_of(struct exchange *exchange, struct server *best[UPSTREAM_
     enum rank best_rank = RANK_NONE;
     unsigned count = 0;
 
-    list_for_each (node, &exchange->set->servers) {
+    list_for_each(node, &exchange->set->servers) {
         struct server *server = list_entry(node, struct server, node);
         enum rank rank = rank_of(exchange, server);
 
