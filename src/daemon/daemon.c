@@ -61,9 +61,13 @@ static int open_endpoints(struct daemon *daemon, struct config_error *error)
         struct endpoint *endpoint = endpoint_open(wanted, daemon->worker_count,
                                                   endpoint_needs_only_v6(options, wanted), error);
 
-        if (!endpoint)
+        if (endpoint)
+            list_append(&daemon->endpoints, &endpoint->node);
+        else if ((errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT) &&
+                 endpoint_is_spare(options, wanted))
+            complain(error->text, 0);
+        else
             return E_SYSTEM;
-        list_append(&daemon->endpoints, &endpoint->node);
     }
     return E_OK;
 }

@@ -63,6 +63,21 @@ bool endpoint_needs_only_v6(const struct listener_options *options,
     return false;
 }
 
+bool endpoint_is_spare(const struct listener_options *options,
+                       const struct listener_address *wanted)
+{
+    if (wanted->address.family != AF_INET6 || !IN6_IS_ADDR_LOOPBACK(&wanted->address.v6.sin6_addr))
+        return false;
+    for (unsigned i = 0; i < options->address_count; i++) {
+        const struct address *other = &options->addresses[i].address;
+
+        if (other->family == AF_INET && other->v4.sin_addr.s_addr == htonl(INADDR_LOOPBACK) &&
+            address_port(other) == address_port(&wanted->address))
+            return true;
+    }
+    return false;
+}
+
 // Workers share a port by SO_REUSEPORT, which would let a second sotto in as well. A socket without
 // it is refused if anybody is there. 0 or an errno.
 static int check_free(const struct address *address, int type, bool only_v6)
@@ -145,6 +160,7 @@ struct endpoint *endpoint_open(const struct listener_address *wanted, unsigned w
     snprintf(error->text, sizeof(error->text), "cannot listen on %s: %s: %s",
              listener_url_to_text(wanted, url), strerror(code), remedy(code));
     free(endpoint);
+    errno = code;
     return NULL;
 }
 

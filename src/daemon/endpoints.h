@@ -19,7 +19,7 @@ struct endpoint {
 };
 
 // Opens the sockets of one address for all workers. `only_v6`: see socket_open_udp(). NULL with
-// what went wrong and what to do in `error`.
+// errno, and with what went wrong and what to do in `error`.
 NONNULL NODISCARD struct endpoint *endpoint_open(const struct listener_address *wanted,
                                                  unsigned workers, bool only_v6,
                                                  struct config_error *error);
@@ -31,6 +31,11 @@ NONNULL NODISCARD int endpoints_inherit(struct list *endpoints, unsigned workers
 
 // Closes what was not handed over. The endpoint must be in no list.
 NONNULL void endpoint_free(struct endpoint *endpoint);
+
+// Whether `wanted` is [::1] and 127.0.0.1 is listened on by the same port: a machine whose IPv6 is
+// off then loses nothing but what it does not have.
+NONNULL bool endpoint_is_spare(const struct listener_options *options,
+                               const struct listener_address *wanted);
 
 // Whether 0.0.0.0 with the same port is listened on too, so that [::] must leave IPv4 alone.
 NONNULL bool endpoint_needs_only_v6(const struct listener_options *options,
