@@ -48,21 +48,32 @@ static unsigned cpus(void)
     return MIN(MAX((unsigned)CPU_COUNT(&set), 1u), (unsigned)CONFIG_WORKERS_MAX);
 }
 
-static int open_endpoints(struct daemon *daemon, struct config_error *error)
+static struct endpoint *find_endpoint(struct list *endpoints, const struct listener_address *wanted)
 {
-    const struct listener_options *options = &daemon->config->listener;
-    int inherited = endpoints_inherit(&daemon->endpoints, daemon->worker_count, error);
+    list_for_each(node, endpoints) {
+        struct endpoint *endpoint = list_entry(node, struct endpoint, node);
 
-    if (inherited < 0)
-        return E_INVALID;
-    daemon->activated = inherited > 0;
-    for (unsigned i = 0; i < options->address_count && !daemon->activated; i++) {
+        if (endpoint->wanted.transports == wanted->transports &&
+            address_equal(&endpoint->wanted.address, &wanted->address))
+            return endpoint;
+    }
+    return NULL;
+}
+
+// Opens what is to be listened on and is not yet; appends it to `opened`.
+static int open_missing(struct daemon *daemon, const struct listener_options *options,
+                        struct list *opened, struct config_error *error)
+{
+    for (unsigned i = 0; i < options->address_count; i++) {
         const struct listener_address *wanted = &options->addresses[i];
-        struct endpoint *endpoint = endpoint_open(wanted, daemon->worker_count,
-                                                  endpoint_needs_only_v6(options, wanted), error);
+        struct endpoint *endpoint;
 
+        if (find_endpoint(&daemon->endpoints, wanted))
+            continue;
+        endpoint = endpoint_open(wanted, daemon->worker_count,
+                                 endpoint_needs_only_v6(options, wanted), error);
         if (endpoint)
-            list_append(&daemon->endpoints, &endpoint->node);
+            list_append(opened, &endpoint->node);
         else if ((errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT) &&
                  endpoint_is_spare(options, wanted))
             complain(error->text, 0);
@@ -70,6 +81,18 @@ static int open_endpoints(struct daemon *daemon, struct config_error *error)
             return E_SYSTEM;
     }
     return E_OK;
+}
+
+static int open_endpoints(struct daemon *daemon, struct config_error *error)
+{
+    int inherited = endpoints_inherit(&daemon->endpoints, daemon->worker_count, error);
+
+    if (inherited < 0)
+        return E_INVALID;
+    daemon->activated = inherited > 0;
+    if (daemon->activated)
+        return E_OK;
+    return open_missing(daemon, &daemon->config->listener, &daemon->endpoints, error);
 }
 
 // As many open files as we may have; clients get what is left beside our own needs, so that a flood
@@ -166,18 +189,6 @@ static int start_workers(struct daemon *daemon)
 
 // ---- Reload
 
-static struct endpoint *find_endpoint(struct list *endpoints, const struct listener_address *wanted)
-{
-    list_for_each(node, endpoints) {
-        struct endpoint *endpoint = list_entry(node, struct endpoint, node);
-
-        if (endpoint->wanted.transports == wanted->transports &&
-            address_equal(&endpoint->wanted.address, &wanted->address))
-            return endpoint;
-    }
-    return NULL;
-}
-
 // What a reload has prepared; nothing of it is in use yet.
 struct reload {
     struct config *config;
@@ -185,26 +196,6 @@ struct reload {
     struct list opened; // endpoints
     struct worker_update *updates[CONFIG_WORKERS_MAX];
 };
-
-static int open_new_endpoints(struct daemon *daemon, struct reload *reload,
-                              struct config_error *error)
-{
-    const struct listener_options *options = &reload->config->listener;
-
-    for (unsigned i = 0; i < options->address_count && !daemon->activated; i++) {
-        const struct listener_address *wanted = &options->addresses[i];
-        struct endpoint *endpoint = find_endpoint(&daemon->endpoints, wanted);
-
-        if (endpoint)
-            continue;
-        endpoint = endpoint_open(wanted, daemon->worker_count,
-                                 endpoint_needs_only_v6(options, wanted), error);
-        if (!endpoint)
-            return E_SYSTEM;
-        list_append(&reload->opened, &endpoint->node);
-    }
-    return E_OK;
-}
 
 static bool is_wanted(const struct daemon *daemon, const struct listener_options *options,
                       const struct endpoint *endpoint)
@@ -258,7 +249,9 @@ static int prepare(struct daemon *daemon, struct reload *reload, struct config_e
     reload->plan = upstream_plan_new(&reload->config->upstream, error->text, sizeof(error->text));
     if (!reload->plan)
         return E_INVALID;
-    err = open_new_endpoints(daemon, reload, error);
+    err = daemon->activated
+              ? E_OK
+              : open_missing(daemon, &reload->config->listener, &reload->opened, error);
     for (unsigned i = 0; i < daemon->worker_count && err == E_OK; i++) {
         snprintf(error->text, sizeof(error->text), "out of memory");
         err = prepare_update(daemon, reload, i);
