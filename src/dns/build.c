@@ -120,6 +120,17 @@ size_t dns_reply_build_local(uint8_t *to, size_t size, const struct dns_reply_to
     return reply_end_or_truncate(&w, size, reply, DNS_FLAG_AA, rcode, count);
 }
 
+// `to` holds the records of `from`, at the same positions, up to `end`.
+static void zero_invalid_ttls(uint8_t *to, const struct dns_message *from, size_t end)
+{
+    size_t pos = from->section[DNS_ANSWER];
+    struct dns_record record;
+
+    while (pos < end && dns_record_next(from, &pos, &record))
+        if (record.ttl > INT32_MAX)
+            put_u32(to + record.ttl_pos, 0);
+}
+
 size_t dns_reply_build(uint8_t *to, size_t size, const struct dns_reply_to *reply,
                        const struct dns_message *from, bool keep_ad)
 {
@@ -138,5 +149,7 @@ size_t dns_reply_build(uint8_t *to, size_t size, const struct dns_reply_to *repl
     if (keep_ad)
         flags |= from->flags & DNS_FLAG_AD;
     writer_bytes(&w, from->wire + records, records_end - records);
+    if (UNLIKELY(from->ttl_invalid) && !w.failed)
+        zero_invalid_ttls(to, from, records_end);
     return reply_end_or_truncate(&w, size, reply, flags, dns_message_rcode(from), count);
 }

@@ -60,6 +60,7 @@ NONNULL NODISCARD size_t dns_reply_build_local(uint8_t *to, size_t size,
 //   OPT, which nobody needs (RFC 2181 section 9), go with it, since names in them may be
 //   compressed across it;
 // - an extended rcode in our OPT, or SERVFAIL for a client without EDNS;
+// - a TTL with the top bit set is 0 (RFC 2181 section 8);
 // - if the whole is larger than the limit: header, question and OPT only, with TC
 //   (RFC 2181 section 9).
 // Returns its size, or 0 if `size` is too small, or if the questions differ in size.

@@ -102,8 +102,10 @@ static int section_parse(struct dns_message *message, enum dns_section section, 
             if (rc < 0)
                 return rc;
             message->opt_records_behind = (uint16_t)left;
-        } else if (response && !rdata_valid(wire, rdata, rdata_size, type)) {
-            return E_MALFORMED;
+        } else {
+            if (response && !rdata_valid(wire, rdata, rdata_size, type))
+                return E_MALFORMED;
+            message->ttl_invalid |= wire[pos + 4] & 0x80;
         }
         pos = rdata + rdata_size;
     }

@@ -47,6 +47,7 @@ struct dns_message {
     uint16_t class;
 
     size_t section[DNS_SECTIONS]; // where each begins
+    bool ttl_invalid;             // a record other than OPT has a TTL over 2^31 - 1
     size_t end;                   // behind the last record; 0 if parsing failed
 
     // The OPT record, if there is one.
