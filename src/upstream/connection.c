@@ -217,7 +217,8 @@ static void on_opened(struct stream *stream)
     usec_t now = set_now(server->set);
 
     connection->open = true;
-    connection->opened_at = connection->last_read = connection->last_sent = now;
+    connection->opened_at = connection->last_read = now;
+    connection->last_sent = connection->last_message = now;
     loop_arm(server->set->loop, &connection->timer, now + server_idle_limit(server, connection));
     server_opened(connection);
 }
@@ -320,6 +321,7 @@ static bool on_message(void *context, const uint8_t *message, size_t size)
 {
     struct connection *connection = context;
 
+    connection->last_message = connection->last_read;
     handle_reply(connection, message, size);
     return connection->stream.state == STREAM_OPEN;
 }

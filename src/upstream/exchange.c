@@ -95,18 +95,11 @@ static bool try_next(struct exchange *exchange)
     return true;
 }
 
-// Whether no attempt is under way from which a reply could still be hoped for.
-static bool hopeless(const struct exchange *exchange)
-{
-    list_for_each(node, &exchange->attempts)
-        if (!list_entry(node, struct attempt, node)->struck)
-            return false;
-    return true;
-}
-
+// Another attempt if there can be one. Attempts that are under way may still bring the reply, also
+// those under whose ID something false came.
 static void go_on(struct exchange *exchange)
 {
-    if (!try_next(exchange) && hopeless(exchange))
+    if (!try_next(exchange) && list_empty(&exchange->attempts))
         give_up(exchange);
 }
 
@@ -221,7 +214,7 @@ static void on_timer(struct wheel_timer *timer)
 
         say_reason(exchange, DNS_EDE_NO_REACHABLE_AUTHORITY, attempt->server, "no answer in time");
         // Slow is not dead: others may have been answered meanwhile. If none was, ask.
-        if (connection && connection->last_read >= attempt->sent_at)
+        if (connection && connection->last_message >= attempt->sent_at)
             continue;
         attempt->server->suspect = true;
         if (connection)

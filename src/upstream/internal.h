@@ -143,8 +143,9 @@ struct connection {
     usec_t opened_at;
     usec_t last_sent;
     usec_t last_read;
-    usec_t idle_before; // how long it had been idle before the oldest in flight was sent
-    usec_t keepalive;   // the server's word on idle time (RFC 7828); USEC_NEVER: none
+    usec_t last_message; // the last whole one; part of one is no sign of life
+    usec_t idle_before;  // how long it had been idle before the oldest in flight was sent
+    usec_t keepalive;    // the server's word on idle time (RFC 7828); USEC_NEVER: none
     bool open;
     bool retiring; // takes no new queries, closes when those in flight are done
     bool probing;

@@ -176,7 +176,7 @@ static int parse_host(struct upstream_endpoint *endpoint, const char *host, bool
         return E_OK;
     }
     memset(&endpoint->addresses[0], 0, sizeof(endpoint->addresses[0]));
-    if (bracketed || strchr(host, ':'))
+    if (bracketed || strchr(host, ':') != strrchr(host, ':'))
         return fail(why, "no IPv6 address; write tls://[2001:db8::1]:853#NAME");
     if (!copy_host_name(endpoint->host, host))
         return fail(why, "neither an IP address nor a host name; write tls://ADDRESS#NAME");
