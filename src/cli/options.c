@@ -181,8 +181,8 @@ void options_print_help(FILE *out)
             line = *end ? end + 1 : NULL;
         }
     }
-    fputs("\nOptions override the file. Signals: TERM and INT end the program, HUP reloads the\n"
-          "file. Exit codes: 0, or 1 after a failure, or 2 for a wrong option or file.\n",
+    fputs("\nOptions override the file. TERM and INT end the program, HUP reloads the file.\n"
+          "Exit codes: 0; 1 after a failure; 2 if an option or the file is wrong.\n",
           out);
 }
 

@@ -35,7 +35,7 @@ struct config_error {
 NONNULL void config_defaults(struct config *config);
 
 // Files larger than this are refused.
-#define CONFIG_FILE_MAX (1024 * 1024)
+#define CONFIG_FILE_MAX ((size_t)1024 * 1024)
 
 // Sets everything that the file names; what it doesn't name keeps its value, but a list in the file
 // replaces the whole list. E_INVALID (with the error) if the file cannot be read or is wrong; the

@@ -97,23 +97,28 @@ static void write_value(struct json *json, const char *key, const struct schema_
         json_word(json, key, text);
 }
 
+// An array of objects has a default only if there is a short form for them.
 static void write_default(struct json *json, const struct schema_row *row, const void *base)
 {
     const char *at = schema_at_const(row, base);
+    const struct schema_row *item = row->item;
+    uint32_t count;
 
-    if (row->kind == SCHEMA_LIST) {
-        const struct schema_row *item = row->item;
-        uint32_t count = *(const uint32_t *)((const char *)base + row->count_offset);
-
-        if (item->kind == SCHEMA_SECTION)
-            item = schema_find(item->rows, item->required);
-        json_open(json, "default", '[');
-        for (uint32_t i = 0; item && i < count; i++)
-            write_value(json, NULL, item, at + i * row->item_size + item->offset);
-        json_close(json, ']');
-    } else if (row->kind != SCHEMA_SECTION) {
+    if (row->kind == SCHEMA_SECTION)
+        return;
+    if (row->kind != SCHEMA_LIST) {
         write_value(json, "default", row, at);
+        return;
     }
+    if (item->kind == SCHEMA_SECTION && !item->required)
+        return;
+    if (item->kind == SCHEMA_SECTION)
+        item = schema_find(item->rows, item->required);
+    count = *(const uint32_t *)((const char *)base + row->count_offset);
+    json_open(json, "default", '[');
+    for (uint32_t i = 0; i < count; i++)
+        write_value(json, NULL, item, at + i * row->item_size + item->offset);
+    json_close(json, ']');
 }
 
 // NOLINTNEXTLINE(misc-no-recursion): as deep as the schema

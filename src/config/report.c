@@ -53,25 +53,33 @@ const char *config_quote(const char *text, char quoted[CONFIG_QUOTE_SIZE])
     return quoted;
 }
 
-// Edits (insert, delete, replace) from `a` to `b`; both at most WORD_MAX long.
+// Edits from `a` to `b`: octets inserted, deleted, replaced, or two neighbours swapped. Both are at
+// most WORD_MAX long.
 static size_t edit_distance(const char *a, const char *b)
 {
-    size_t row[WORD_MAX + 1], b_length = strlen(b);
+    // The rows of the table for the last two, and this, prefix of `a`.
+    size_t rows[3][WORD_MAX + 1] = {{0}};
+    size_t *before = rows[0], *last = rows[1], *row = rows[2], b_length = strlen(b);
 
     for (size_t j = 0; j <= b_length; j++)
-        row[j] = j;
+        last[j] = j;
     for (size_t i = 0; a[i]; i++) {
-        size_t diagonal = row[0];
-
         row[0] = i + 1;
         for (size_t j = 0; j < b_length; j++) {
-            size_t replaced = diagonal + (a[i] != b[j]);
+            size_t replaced = last[j] + (a[i] != b[j]);
 
-            diagonal = row[j + 1];
-            row[j + 1] = MIN(replaced, MIN(row[j], row[j + 1]) + 1);
+            row[j + 1] = MIN(replaced, MIN(row[j], last[j + 1]) + 1);
+            if (i > 0 && j > 0 && a[i] == b[j - 1] && a[i - 1] == b[j])
+                row[j + 1] = MIN(row[j + 1], before[j - 1] + 1);
         }
+
+        size_t *oldest = before;
+
+        before = last;
+        last = row;
+        row = oldest;
     }
-    return row[b_length];
+    return last[b_length];
 }
 
 const char *config_nearest(const char *text, const char *const *words)
@@ -83,7 +91,7 @@ const char *config_nearest(const char *text, const char *const *words)
         return NULL;
     for (; *words; words++) {
         size_t distance = edit_distance(text, *words);
-        // Up to a third may be wrong: "lsiten" for "listen", not "user" for "udp".
+        // Up to a third may be wrong: "strtgey" is "strategy", but "user" is not "udp".
         size_t allowed = MAX(strlen(*words), length) / 3;
 
         if (distance <= allowed && distance < least) {

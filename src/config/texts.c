@@ -90,7 +90,7 @@ static void print_pin(const void *at, char text[SCHEMA_TEXT_SIZE])
         for (held += 8; held >= 6; held -= 6)
             text[length++] = base64_digits[bits >> (held - 6) & 63];
     }
-    text[length++] = base64_digits[bits << 4 & 63];
+    text[length++] = base64_digits[bits << 2 & 63];
     strcpy(text + length, "=");
 }
 

@@ -218,7 +218,7 @@ static int prepare_update(struct daemon *daemon, struct reload *reload, unsigned
         struct endpoint *endpoint = list_entry(node, struct endpoint, node);
 
         if (!is_wanted(daemon, &reload->config->listener, endpoint) &&
-            worker_update_unlisten(update, &endpoint->bound) != E_OK)
+            worker_update_unlisten(update, &endpoint->bound, endpoint->wanted.transports) != E_OK)
             return E_NOMEM;
     }
     list_for_each(opened_node, &reload->opened) {

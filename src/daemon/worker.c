@@ -30,8 +30,8 @@ struct worker {
 struct change {
     struct list node;
     struct address address;
-    bool remove;
-    int udp, tcp; // -1: none
+    uint32_t removed; // enum listener_transports; 0: it is added
+    int udp, tcp;     // -1: none
 };
 
 struct worker_update {
@@ -190,14 +190,14 @@ void worker_update_free(struct worker_update *update)
     free(update);
 }
 
-static int add_change(struct worker_update *update, const struct address *address, bool removal,
-                      int udp, int tcp)
+static int add_change(struct worker_update *update, const struct address *address,
+                      uint32_t removed, int udp, int tcp)
 {
     struct change *change = malloc(sizeof(*change));
 
     if (!change)
         return E_NOMEM;
-    *change = (struct change){.address = *address, .remove = removal, .udp = udp, .tcp = tcp};
+    *change = (struct change){.address = *address, .removed = removed, .udp = udp, .tcp = tcp};
     list_append(&update->changes, &change->node);
     return E_OK;
 }
@@ -205,12 +205,13 @@ static int add_change(struct worker_update *update, const struct address *addres
 int worker_update_listen(struct worker_update *update, const struct address *address, int udp,
                          int tcp)
 {
-    return add_change(update, address, false, udp, tcp);
+    return add_change(update, address, 0, udp, tcp);
 }
 
-int worker_update_unlisten(struct worker_update *update, const struct address *address)
+int worker_update_unlisten(struct worker_update *update, const struct address *address,
+                           uint32_t transports)
 {
-    return add_change(update, address, true, -1, -1);
+    return add_change(update, address, transports, -1, -1);
 }
 
 static void on_update(struct loop_task *task)
@@ -226,8 +227,8 @@ static void on_update(struct loop_task *task)
     list_for_each(node, &update->changes) {
         struct change *change = list_entry(node, struct change, node);
 
-        if (change->remove) {
-            listener_remove(worker->listener, &change->address);
+        if (change->removed) {
+            listener_remove(worker->listener, &change->address, change->removed);
         } else if (listener_add(worker->listener, &change->address, change->udp, change->tcp) !=
                    E_OK) {
             char text[ADDRESS_TEXT_MAX];

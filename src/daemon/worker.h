@@ -30,7 +30,7 @@ NODISCARD struct worker_update *worker_update_new(const struct config *config,
 NONNULL NODISCARD int worker_update_listen(struct worker_update *update,
                                            const struct address *address, int udp, int tcp);
 NONNULL NODISCARD int worker_update_unlisten(struct worker_update *update,
-                                             const struct address *address);
+                                             const struct address *address, uint32_t transports);
 NONNULL void worker_update_send(struct worker *worker, struct worker_update *update);
 // For an update that will not be sent.
 void worker_update_free(struct worker_update *update);

@@ -45,8 +45,17 @@ void engine_drain(struct engine *engine, void (*drained)(void *context), void *c
 {
     engine->drained = drained;
     engine->drained_context = context;
-    if (engine->in_flight == 0)
-        drained(context);
+    engine_drained_if_idle(engine);
+}
+
+void engine_drained_if_idle(struct engine *engine)
+{
+    void (*drained)(void *context) = engine->drained;
+
+    if (!drained || engine->in_flight > 0)
+        return;
+    engine->drained = NULL; // once, whatever still comes
+    drained(engine->drained_context);
 }
 
 // The upstreams are done with it.
@@ -147,7 +156,7 @@ void engine_query(struct engine *engine, const struct engine_client *client, con
                   size_t size)
 {
     struct dns_message view;
-    struct query *query;
+    struct query *query = NULL;
     int parsed = dns_message_parse(&view, message, size);
 
     counter_inc(engine->counters,
@@ -157,7 +166,9 @@ void engine_query(struct engine *engine, const struct engine_client *client, con
         client->ops->answer(client, NULL, 0);
         return;
     }
-    query = slab_take(&engine->queries);
+    // After a reload the slab may hold more than the limit.
+    if (engine->in_flight < engine->options.max_in_flight)
+        query = slab_take(&engine->queries);
     if (!query) {
         overload(engine, client, &view);
         return;

@@ -32,6 +32,9 @@ struct query {
     uint8_t question[DNS_QUESTION_MAX]; // 0 octets if there was none that could be read
 };
 
+// After an answer: tells who waits for it when that was the last.
+NONNULL void engine_drained_if_idle(struct engine *engine);
+
 // What is known of a message's sender, from the header on, even if the rest is malformed.
 NONNULL void query_read(struct query *query, const struct dns_message *message);
 

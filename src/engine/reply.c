@@ -71,8 +71,7 @@ static void answer(struct query *query, size_t size)
     if (get_u16(engine->reply + 2) & DNS_FLAG_TC)
         counter_inc(engine->counters, COUNTER_replies_truncated);
     client.ops->answer(&client, engine->reply, size);
-    if (engine->in_flight == 0 && engine->drained)
-        engine->drained(engine->drained_context);
+    engine_drained_if_idle(engine);
 }
 
 void query_reply_empty(struct query *query, uint16_t rcode, int ede, const char *ede_text)

@@ -52,14 +52,16 @@ int listener_add(struct listener *listener, const struct address *address, int u
     return err;
 }
 
-void listener_remove(struct listener *listener, const struct address *address)
+void listener_remove(struct listener *listener, const struct address *address, uint32_t transports)
 {
     list_for_each(node, &listener->udp) {
         struct udp_listener *udp = list_entry(node, struct udp_listener, node);
 
-        if (address_equal(&udp->address, address))
+        if ((transports & LISTENER_UDP) && address_equal(&udp->address, address))
             udp_listener_close(udp);
     }
+    if (!(transports & LISTENER_TCP))
+        return;
     list_for_each(tcp_node, &listener->tcp) {
         struct tcp_listener *tcp = list_entry(tcp_node, struct tcp_listener, node);
 

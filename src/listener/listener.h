@@ -22,9 +22,10 @@ NODISCARD struct listener *listener_new(struct loop *loop, struct log *log,
 NONNULL NODISCARD int listener_add(struct listener *listener, const struct address *address,
                                    int udp, int tcp);
 
-// Stops listening on the address. Queries that came in by it are still answered; its TCP
-// connections are closed when they are idle.
-NONNULL void listener_remove(struct listener *listener, const struct address *address);
+// Stops listening on the address, over these transports (enum listener_transports). Queries that
+// came in by it are still answered; its TCP connections are closed when they are idle.
+NONNULL void listener_remove(struct listener *listener, const struct address *address,
+                             uint32_t transports);
 
 // For a reload: limits and time-outs.
 NONNULL void listener_configure(struct listener *listener, const struct listener_options *options);

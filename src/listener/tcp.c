@@ -1,5 +1,6 @@
 // TCP: accepting. What happens on a connection is in tcp_client.c.
 #include <errno.h>
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -59,6 +60,14 @@ static void take(struct tcp_listener *tcp, int fd, const struct address *peer)
     tcp_client_start(tcp, fd, peer);
 }
 
+// accept4() reserves a descriptor before it looks whether anybody waits.
+static bool is_somebody_waiting(int fd)
+{
+    struct pollfd polled = {.fd = fd, .events = POLLIN};
+
+    return poll(&polled, 1, 0) != 0;
+}
+
 static void on_ready(struct watcher *watcher, bool readable, bool writable)
 {
     struct tcp_listener *tcp = container_of(watcher, struct tcp_listener, watcher);
@@ -75,6 +84,8 @@ static void on_ready(struct watcher *watcher, bool readable, bool writable)
         } else if (!is_peers_error(errno)) {
             int error = errno;
 
+            if (!is_somebody_waiting(tcp->fd))
+                return;
             if (!tcp_client_evict(tcp->listener)) {
                 pause_accepting(tcp, error);
                 return;

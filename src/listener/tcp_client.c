@@ -203,7 +203,7 @@ static void on_timer(struct wheel_timer *timer)
     struct tcp_client *client = container_of(timer, struct tcp_client, timer);
     struct listener *listener = client->listener;
     usec_t now = loop_now(listener->loop);
-    usec_t next = now + listener->tcp_message_timeout;
+    usec_t next = now + MIN(listener->tcp_message_timeout, listener->tcp_idle_timeout);
 
     if (client->stream.blocked && client->blocked_since == USEC_NEVER)
         client->blocked_since = now;

@@ -10,13 +10,14 @@
 #include "base/compiler.h"
 
 // Handles a message, valid during the call. Returns false to be called no more for now: what
-// follows is kept for frame_resume().
+// follows is kept for frame_resume(), and as long as something is, so is what comes after it.
 typedef bool frame_fn(void *context, const uint8_t *message, size_t size);
 
 struct frame_reader {
     uint8_t *kept; // on the heap, only while a message is not whole or the reader is stopped
     size_t size;
     size_t capacity;
+    bool stopped; // what is kept waits for frame_resume()
 };
 
 // Takes octets that follow the earlier ones and hands on each message that is whole.

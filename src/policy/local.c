@@ -200,12 +200,22 @@ static void answer_localhost(struct policy_answer *answer, const uint8_t *zone, 
     static const uint8_t v4[4] = {127, 0, 0, 1};
     static const uint8_t v6[16] = {[15] = 1};
 
-    if (type == DNS_TYPE_A)
-        add(answer, DNS_ANSWER, NULL, type, DNS_CLASS_IN, LOCALHOST_TTL, v4, sizeof(v4));
+    if (type == DNS_TYPE_A || type == DNS_TYPE_ANY) // one RRset will do (RFC 8482 section 4.1)
+        add(answer, DNS_ANSWER, NULL, DNS_TYPE_A, DNS_CLASS_IN, LOCALHOST_TTL, v4, sizeof(v4));
     else if (type == DNS_TYPE_AAAA)
         add(answer, DNS_ANSWER, NULL, type, DNS_CLASS_IN, LOCALHOST_TTL, v6, sizeof(v6));
     else
         answer_nothing(answer, zone, DNS_RCODE_NOERROR);
+}
+
+// Whether a name of an empty zone exists: the apex, and what leads to the PTR records of this
+// machine (that there is nothing below NXDOMAIN is what RFC 8020 says).
+static bool exists(const uint8_t *name, const uint8_t *zone)
+{
+    for (size_t i = 0; i < ARRAY_LEN(reverse_localhost); i++)
+        if (dns_name_is_under(reverse_localhost[i], name))
+            return true;
+    return dns_name_equal(name, zone);
 }
 
 // The zone's own SOA and NS records, which an empty zone has (RFC 6303 section 3), else nothing.
@@ -218,7 +228,7 @@ static void answer_empty_zone(struct policy_answer *answer, const uint8_t *zone,
         add(answer, DNS_ANSWER, NULL, type, DNS_CLASS_IN, SOA_TTL, zone, dns_name_length(zone));
         return;
     }
-    answer_nothing(answer, zone, apex ? DNS_RCODE_NOERROR : DNS_RCODE_NXDOMAIN);
+    answer_nothing(answer, zone, exists(name, zone) ? DNS_RCODE_NOERROR : DNS_RCODE_NXDOMAIN);
     if (apex && type == DNS_TYPE_SOA)
         answer->records[0].section = DNS_ANSWER;
 }
@@ -239,7 +249,7 @@ static const uint8_t *find_range(const uint8_t *name)
         const uint8_t *zone = one_below(name, reverse_ranges[i].zone);
         unsigned number = 0;
 
-        if (!zone || zone[0] > 3)
+        if (!zone || zone[0] > 3 || zone[1] == '0')
             continue;
         for (unsigned digit = 1; digit <= zone[0]; digit++) {
             if (zone[digit] < '0' || zone[digit] > '9')
@@ -257,8 +267,9 @@ static bool answer_reverse(struct policy_answer *answer, const uint8_t *name, ui
     const uint8_t *zone;
 
     for (size_t i = 0; i < ARRAY_LEN(reverse_localhost); i++) {
-        if (type == DNS_TYPE_PTR && dns_name_equal(name, reverse_localhost[i])) {
-            add(answer, DNS_ANSWER, NULL, type, DNS_CLASS_IN, LOCALHOST_TTL, zones[0].name,
+        if ((type == DNS_TYPE_PTR || type == DNS_TYPE_ANY) &&
+            dns_name_equal(name, reverse_localhost[i])) {
+            add(answer, DNS_ANSWER, NULL, DNS_TYPE_PTR, DNS_CLASS_IN, LOCALHOST_TTL, zones[0].name,
                 dns_name_length(zones[0].name));
             return true;
         }
