@@ -28,18 +28,15 @@ const char *config_quote(const char *text, char quoted[CONFIG_QUOTE_SIZE])
 
     quoted[used++] = '"';
     while (*text) {
-        size_t length = utf8_length(text);
-        // C1 controls (U+0080 to U+009F) steer terminals too.
-        bool control = (unsigned char)*text < 0x20 || *text == 0x7f ||
-                       ((unsigned char)text[0] == 0xc2 && (unsigned char)text[1] < 0xa0);
-        size_t needed = length == 0 || control ? 4 : length;
+        size_t length = utf8_printable_length(text);
+        size_t needed = length == 0 ? 4 : length;
 
         if (used + needed > limit) {
             strcpy(quoted + used, "…");
             used += strlen("…");
             break;
         }
-        if (length == 0 || control) {
+        if (length == 0) {
             snprintf(quoted + used, 5, "\\x%02x", (unsigned char)*text);
             length = 1;
         } else {

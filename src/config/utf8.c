@@ -1,6 +1,7 @@
 #include "config/utf8.h"
 
 #include <stdbool.h>
+#include <string.h>
 
 static bool is_tail(char c)
 {
@@ -29,4 +30,22 @@ size_t utf8_length(const char *text)
     if (!is_tail(text[3]) || (a == 0xf0 && b < 0x90) || (a == 0xf4 && b > 0x8f))
         return 0;
     return 4;
+}
+
+size_t utf8_printable_length(const char *text)
+{
+    // U+2028, U+2029, U+FEFF (the byte order mark), U+FFFE and U+FFFF.
+    static const char *const others[] = {"\xe2\x80\xa8", "\xe2\x80\xa9", "\xef\xbb\xbf",
+                                         "\xef\xbf\xbe", "\xef\xbf\xbf"};
+    size_t length = utf8_length(text);
+
+    if (length == 1 && ((unsigned char)*text < 0x20 || *text == 0x7f))
+        return 0;
+    if (length == 2 && memcmp(text, "\xc2\xa0", 2) < 0) // U+0080 to U+009F
+        return 0;
+    for (size_t i = 0; length == 3 && i < ARRAY_LEN(others); i++) {
+        if (memcmp(text, others[i], 3) == 0)
+            return 0;
+    }
+    return length;
 }

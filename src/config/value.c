@@ -69,14 +69,14 @@ static int parse_string(const struct schema_row *row, void *at, const char *text
     return E_OK;
 }
 
-// Well-formed UTF-8 without control characters, which have no place in any value.
+// Only what can be printed has a place in a value; what is printed must load again.
 static bool is_clean(const char *text)
 {
     size_t length;
 
     for (; *text; text += length) {
-        length = utf8_length(text);
-        if (length == 0 || (unsigned char)*text < 0x20 || *text == 0x7f)
+        length = utf8_printable_length(text);
+        if (length == 0)
             return false;
     }
     return true;

@@ -60,6 +60,14 @@ static struct endpoint *find_endpoint(struct list *endpoints, const struct liste
     return NULL;
 }
 
+static void say_missing(const struct daemon *daemon, const char *text)
+{
+    if (daemon->log)
+        log_warning(daemon->log, "listener", "%s", text);
+    else
+        complain(text, 0);
+}
+
 // Opens what is to be listened on and is not yet; appends it to `opened`.
 static int open_missing(struct daemon *daemon, const struct listener_options *options,
                         struct list *opened, struct config_error *error)
@@ -74,9 +82,10 @@ static int open_missing(struct daemon *daemon, const struct listener_options *op
                                  endpoint_needs_only_v6(options, wanted), error);
         if (endpoint)
             list_append(opened, &endpoint->node);
-        else if ((errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT) &&
+        // EACCES: at a reload, when no privilege is left, the kernel says this first.
+        else if ((errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT || errno == EACCES) &&
                  endpoint_is_spare(options, wanted))
-            complain(error->text, 0);
+            say_missing(daemon, error->text);
         else
             return E_SYSTEM;
     }

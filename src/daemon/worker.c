@@ -152,6 +152,9 @@ static void on_finish(struct loop_task *task)
 {
     struct worker *worker = container_of(task, struct worker, finish);
 
+    // The last answer of a TCP client made room for those of its queries that waited.
+    if (engine_in_flight(worker->engine) > 0)
+        return;
     loop_disarm(&worker->loop, &worker->drain_timer);
     listener_stop(worker->listener);
     upstream_set_stop(worker->upstreams);

@@ -65,8 +65,10 @@ void listener_remove(struct listener *listener, const struct address *address, u
     list_for_each(tcp_node, &listener->tcp) {
         struct tcp_listener *tcp = list_entry(tcp_node, struct tcp_listener, node);
 
-        if (address_equal(&tcp->address, address))
-            tcp_listener_close(tcp);
+        if (!address_equal(&tcp->address, address))
+            continue;
+        tcp_listener_pause(tcp);
+        tcp_listener_close(tcp);
     }
     tcp_clients_retire(listener, address);
 }

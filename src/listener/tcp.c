@@ -123,6 +123,8 @@ int tcp_listener_open(struct listener *listener, const struct address *address, 
 
 void tcp_listener_pause(struct tcp_listener *tcp)
 {
+    // Those who are connected by now are heard.
+    on_ready(&tcp->watcher, true, false);
     loop_disarm(tcp->listener->loop, &tcp->resume);
     watcher_want(&tcp->watcher, false, false);
 }

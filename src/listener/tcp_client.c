@@ -293,6 +293,9 @@ void tcp_clients_retire(struct listener *listener, const struct address *address
 
         if (address && !address_equal(&client->address, address))
             continue;
+        stream_read_now(&client->stream); // what was asked by now is answered
+        if (is_closed(client))
+            continue;
         client->retiring = true;
         stream_pause(&client->stream, true);
         close_if_done(client);

@@ -34,11 +34,9 @@ static int walk(const uint8_t *bytes, size_t size, size_t *used, frame_fn *handl
 
 static int keep(struct frame_reader *reader, const uint8_t *bytes, size_t size)
 {
-    if (reader->size + size > reader->capacity) {
+    if (size > reader->capacity - reader->size) {
         // By half more each time: a message that comes octet by octet is not copied at each.
-        size_t capacity = MAX(reader->capacity + reader->capacity / 2, (size_t)512);
-
-        capacity = MAX(capacity, reader->size + size);
+        size_t capacity = reader->size + size + reader->capacity / 2 + 512;
 
         uint8_t *kept = realloc(reader->kept, capacity);
 

@@ -15,7 +15,7 @@
 
 static void outbuf_release(struct outbuf *out, struct loop *loop)
 {
-    if (out->capacity == LOOP_BLOCK_SIZE)
+    if (out->bytes && out->capacity == LOOP_BLOCK_SIZE)
         loop_block_give(loop, out->bytes);
     else
         free(out->bytes);
@@ -38,7 +38,7 @@ static bool outbuf_make_room(struct outbuf *out, struct loop *loop, size_t size,
 
     if (used + size > limit)
         return false;
-    if (out->start > 0 && out->capacity - used >= size) {
+    if (out->bytes && out->start > 0 && out->capacity - used >= size) {
         memmove(out->bytes, out->bytes + out->start, used);
     } else {
         while (capacity < used + size || capacity == LOOP_BLOCK_SIZE)
@@ -48,7 +48,7 @@ static bool outbuf_make_room(struct outbuf *out, struct loop *loop, size_t size,
 
         if (!bytes)
             return false;
-        if (used > 0)
+        if (out->bytes)
             memcpy(bytes, out->bytes + out->start, used);
         outbuf_release(out, loop);
         out->bytes = bytes;
@@ -372,6 +372,13 @@ void stream_commit(struct stream *stream, size_t size)
 size_t stream_pending(const struct stream *stream)
 {
     return stream->plain.end - stream->plain.start + stream->wire.end - stream->wire.start;
+}
+
+void stream_read_now(struct stream *stream)
+{
+    if (stream->state != STREAM_CLOSED && stream->state != STREAM_CONNECTING && !stream->paused &&
+        !stream->ended)
+        on_readable(stream);
 }
 
 void stream_pause(struct stream *stream, bool paused)

@@ -86,6 +86,9 @@ NONNULL void stream_commit(struct stream *stream, size_t size);
 // Octets that the peer has not yet taken.
 NONNULL size_t stream_pending(const struct stream *stream);
 
+// Reads once what has come by now, as if the loop had seen it.
+NONNULL void stream_read_now(struct stream *stream);
+
 // Stops or goes on reading.
 NONNULL void stream_pause(struct stream *stream, bool paused);
 

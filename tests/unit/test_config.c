@@ -126,6 +126,7 @@ static const struct {
     {"identity: {id: 'null'}", "  id: \"null\"\n"},
     {"identity: {id: \"a: b # c\"}", "  id: \"a: b # c\"\n"},
     {"identity:\n  id: >-\n    folded\n    text\n", "  id: \"folded text\"\n"},
+    {"identity: {id: \"\\u00a0\\U0010ffff\"}", "  id: \"\xc2\xa0\xf4\x8f\xbf\xbf\"\n"},
     {"identity: {id: \xf0\x9f\x94\x92}", "  id: \"\xf0\x9f\x94\x92\"\n"},
     {"? user\n: dns\n", "\nuser: dns\n"},
     {"'user': dns\n", "\nuser: dns\n"},
@@ -259,6 +260,16 @@ static const struct {
     {"user: \"a\\x7f\"", "a.yaml:1:7: user: \"a\\x7f\": control characters and broken UTF-8 are "
                          "not allowed"},
     {"user: \"a\\0b\"", "a.yaml:1:7: a NUL character"},
+    {"user: \"a\\u0085\"",
+     "a.yaml:1:7: user: \"a\\xc2\\x85\": control characters and broken UTF-8 are not allowed"},
+    {"user: \"a\\u008e\"",
+     "a.yaml:1:7: user: \"a\\xc2\\x8e\": control characters and broken UTF-8 are not allowed"},
+    {"user: \"a\\u2028\"",
+     "a.yaml:1:7: user: \"a\\xe2\\x80\\xa8\": control characters and broken UTF-8 are not allowed"},
+    {"user: \"a\\ufeff\"",
+     "a.yaml:1:7: user: \"a\\xef\\xbb\\xbf\": control characters and broken UTF-8 are not allowed"},
+    {"user: \"a\\uffff\"",
+     "a.yaml:1:7: user: \"a\\xef\\xbf\\xbf\": control characters and broken UTF-8 are not allowed"},
     {"user: |\n  a\n", "a.yaml:1:7: user: \"a\\x0a\": control characters and broken UTF-8 are not "
                        "allowed"},
 

@@ -301,6 +301,28 @@ static void test_quoting(void **state)
     }
 }
 
+// A character may come in by an escape that YAML would not let in as it is: then it must not be
+// printed as it is.
+static void test_any_character_is_kept_or_refused(void **state)
+{
+    static const uint32_t ranges[][2] = {{0, 0x180},         {0x2000, 0x2070},    {0xd7f0, 0xe010},
+                                         {0xfdc0, 0xfdf0},   {0xfef0, 0xff10},    {0xfff0, 0x10010},
+                                         {0x1fff0, 0x20000}, {0x10fff0, 0x110010}};
+
+    for (size_t i = 0; i < ARRAY_LEN(ranges); i++) {
+        for (uint32_t character = ranges[i][0]; character < ranges[i][1]; character++) {
+            struct config_error error;
+            char yaml[64];
+
+            snprintf(yaml, sizeof(yaml), "user: \"a\\U%08x b\"", character);
+            if (config_load(&config, yaml, &error) == E_OK)
+                assert_fixed_point(&config);
+            else
+                assert_int_equal(strncmp(error.text, "a.yaml:1:", 9), 0);
+        }
+    }
+}
+
 static void test_nearest_word(void **state)
 {
     static const char *const words[] = {"listen", "workers", "user", "udp", "max-in-flight", NULL};
@@ -342,6 +364,7 @@ int main(void)
         cmocka_unit_test(test_check),
         cmocka_unit_test(test_files),
         cmocka_unit_test(test_quoting),
+        cmocka_unit_test(test_any_character_is_kept_or_refused),
         cmocka_unit_test(test_nearest_word),
     };
 

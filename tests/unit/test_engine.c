@@ -15,9 +15,9 @@
 #define OTHER_CASE "{www.example.ORG} 0001 0001 "
 #define A_RECORD "c00c 0001 0001 00000e10 0004 c0000201 "
 #define A_RDATA "0001 0001 00000e10 0004 c0000201 "
-#define OPT "00 0029 04d0 00 00 0000 0000 "      // a client's: 1232 octets
-#define UP_OPT "00 0029 0200 00 00 0000 0000 "   // an upstream's: 512
-#define UDP_SIZE_MAX 1232                        // what our listener sends
+#define OPT "00 0029 04d0 00 00 0000 0000 "    // a client's: 1232 octets
+#define UP_OPT "00 0029 0200 00 00 0000 0000 " // an upstream's: 512
+#define UDP_SIZE_MAX 1232                      // what our listener sends
 
 // A stand-in for the upstreams: answers at once, or when told.
 struct fake_upstream {
@@ -285,7 +285,8 @@ static const struct exchange forwarded[] = {
      "8180 0001 0000 0000" A_RECORD, "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD OPT},
     {"EDNS here and there", ENGINE_UDP, "1234 0100 0001 0000 0000 0001" QUESTION OPT,
      "8180 0001 0000 0001" A_RECORD UP_OPT, "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD OPT},
-    {"DO is copied", ENGINE_UDP, "1234 0100 0001 0000 0000 0001" QUESTION "00 0029 04d00000 8000 0000",
+    {"DO is copied", ENGINE_UDP,
+     "1234 0100 0001 0000 0000 0001" QUESTION "00 0029 04d00000 8000 0000",
      "8180 0001 0000 0001" A_RECORD UP_OPT,
      "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD "00 0029 04d00000 8000 0000"},
     {"only DO of the flags is copied", ENGINE_UDP,
@@ -307,7 +308,8 @@ static const struct exchange forwarded[] = {
      "0008 0008 00011800 c0000200 0003 0002 'ns' 000b 0002 0064",
      "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD OPT},
     {"EDE of the upstream is passed on", ENGINE_UDP, "1234 0100 0001 0000 0000 0001" QUESTION OPT,
-     "8182 0000 0000 0001 00 0029 0200 00000000 0014 000f 0006 0006 'test' 000a 0000 000f 0002 0016",
+     "8182 0000 0000 0001 00 0029 0200 00000000 0014 000f 0006 0006 'test' 000a 0000 000f 0002 "
+     "0016",
      "1234 8182 0001 0000 0000 0001" QUESTION
      "00 0029 04d0 00000000 0010 000f 0006 0006 'test' 000f 0002 0016"},
     {"EDE of the upstream, client without EDNS", ENGINE_UDP,
@@ -591,8 +593,18 @@ static void test_types_and_classes_pass_untouched(void **state)
 static void test_names_byte_for_byte(void **state)
 {
     static const char *const names[] = {
-        "01 00", "01 '.'", "03 'a b'", "08 '<script>'", "01 '%'", "01 0a", "04 ffffffff",
-        "05 'UPPER' 05 'lower'", "01 '_' 04 '_tcp'", "0f 'xn--strae-oqa0x'", "02 c3a9", "",
+        "01 00",
+        "01 '.'",
+        "03 'a b'",
+        "08 '<script>'",
+        "01 '%'",
+        "01 0a",
+        "04 ffffffff",
+        "05 'UPPER' 05 'lower'",
+        "01 '_' 04 '_tcp'",
+        "0f 'xn--strae-oqa0x'",
+        "02 c3a9",
+        "",
     };
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
@@ -694,8 +706,7 @@ static void test_udp_sizes(void **state)
         }
         wire_free(&query);
     }
-    assert_int_equal(counter_get(&counters, COUNTER_replies_truncated),
-                     2 * ARRAY_LEN(udp_sizes));
+    assert_int_equal(counter_get(&counters, COUNTER_replies_truncated), 2 * ARRAY_LEN(udp_sizes));
 }
 
 // R9: whole over TCP, and only told of over UDP. Whatever size a client names.
@@ -868,10 +879,8 @@ static const struct {
     enum engine_transport transport;
     size_t passed; // with its 4 octets
 } mirrored[] = {
-    {0, ENGINE_UDP, 4},
-    {1, ENGINE_UDP, 5},
-    {300, ENGINE_UDP, 304},
-    {4096, ENGINE_UDP, 1232 - 44}, // R9
+    {0, ENGINE_UDP, 4},       {1, ENGINE_UDP, 5},
+    {300, ENGINE_UDP, 304},   {4096, ENGINE_UDP, 1232 - 44}, // R9
     {4096, ENGINE_TCP, 4100},
 };
 
@@ -919,8 +928,8 @@ static void test_keepalive(void **state)
          "8180 0001 0000 0000" A_RECORD,
          "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD
          "00 0029 04d0 00 00 0000 0006 000b 0002 0064"},
-        {"TCP, on our own reply", ENGINE_TCP, "1234 0100 0001 0000 0000 0001 {a} 00fa 0001" KEEPALIVE_OPT,
-         NULL,
+        {"TCP, on our own reply", ENGINE_TCP,
+         "1234 0100 0001 0000 0000 0001 {a} 00fa 0001" KEEPALIVE_OPT, NULL,
          "1234 8185 0001 0000 0000 0001 {a} 00fa 0001 00 0029 04d0 00 00 0000 0006 000b 0002 0064"},
         {"TCP, not asked for", ENGINE_TCP, "1234 0100 0001 0000 0000 0001" QUESTION OPT,
          "8180 0001 0000 0000" A_RECORD, "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD OPT},
@@ -934,8 +943,8 @@ static void test_keepalive(void **state)
 // Q12: as many options as fit into a message.
 static void test_endless_options(void **state)
 {
-    static const uint16_t codes[] = {0, 3, DNS_OPTION_COOKIE, DNS_OPTION_KEEPALIVE,
-                                     DNS_OPTION_PADDING, DNS_OPTION_EDE, 65001};
+    static const uint16_t codes[] = {
+        0, 3, DNS_OPTION_COOKIE, DNS_OPTION_KEEPALIVE, DNS_OPTION_PADDING, DNS_OPTION_EDE, 65001};
     static uint8_t bytes[DNS_MESSAGE_MAX];
     struct wire head = wire_of("1234 0100 0001 0000 0000 0001" QUESTION "00 0029 04d0 00000000");
     size_t count = (sizeof(bytes) - head.size - 2) / 4;

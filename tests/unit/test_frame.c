@@ -126,8 +126,7 @@ static void test_chunks_of_one_size(void **state)
 
         sink_reset(0);
         for (size_t at = 0; at < stream.size; at += step)
-            assert_int_equal(
-                feed(&reader, stream.bytes + at, MIN(step, stream.size - at)), E_OK);
+            assert_int_equal(feed(&reader, stream.bytes + at, MIN(step, stream.size - at)), E_OK);
         assert_all(&stream, &reader);
     }
     wire_free(&stream);

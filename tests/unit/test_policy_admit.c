@@ -52,10 +52,10 @@ static const struct {
      DNS_RCODE_FORMERR},
     {"Q12 TSIG at the end: ignored",
      "1234 0100 0001 0000 0000 0001" QUESTION "{key} 00fa 00ff 00000000 0000", DNS_RCODE_NOERROR},
-    {"Q7 EDNS version 1",
-     "1234 0100 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 01 0000 0000", DNS_RCODE_BADVERS},
-    {"Q7 EDNS version 255",
-     "1234 0100 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 ff 0000 0000", DNS_RCODE_BADVERS},
+    {"Q7 EDNS version 1", "1234 0100 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 01 0000 0000",
+     DNS_RCODE_BADVERS},
+    {"Q7 EDNS version 255", "1234 0100 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 ff 0000 0000",
+     DNS_RCODE_BADVERS},
     {"Q7 EDNS version 1, AXFR",
      "1234 0100 0001 0000 0000 0001 {test} 00fc 0001 00 0029 04d0 00 01 0000 0000",
      DNS_RCODE_BADVERS},
@@ -122,9 +122,9 @@ static void test_types_and_classes(void **state)
         put_u16(type, DNS_TYPE_A);
         put_u16(class, (uint16_t)i);
         assert_int_equal(dns_message_parse(&query, wire.bytes, wire.size), E_OK);
-        assert_int_equal(policy_admit(&query),
-                         i == DNS_CLASS_NONE || i == DNS_CLASS_ANY ? DNS_RCODE_REFUSED
-                                                                   : DNS_RCODE_NOERROR);
+        assert_int_equal(policy_admit(&query), i == DNS_CLASS_NONE || i == DNS_CLASS_ANY
+                                                   ? DNS_RCODE_REFUSED
+                                                   : DNS_RCODE_NOERROR);
     }
     wire_free(&wire);
 }

@@ -284,10 +284,10 @@ static void check_zone(const char *zone)
 {
     char below[300];
     const struct question questions[] = {
-        {zone, DNS_TYPE_SOA, SOA, zone},        {zone, DNS_TYPE_NS, NS, zone},
-        {zone, DNS_TYPE_A, NODATA, zone},       {below, DNS_TYPE_PTR, NXDOMAIN, zone},
-        {below, DNS_TYPE_SOA, NXDOMAIN, zone},  {below, DNS_TYPE_NS, NXDOMAIN, zone},
-        {below, DNS_TYPE_ANY, NXDOMAIN, zone},  {below, 65280, NXDOMAIN, zone},
+        {zone, DNS_TYPE_SOA, SOA, zone},       {zone, DNS_TYPE_NS, NS, zone},
+        {zone, DNS_TYPE_A, NODATA, zone},      {below, DNS_TYPE_PTR, NXDOMAIN, zone},
+        {below, DNS_TYPE_SOA, NXDOMAIN, zone}, {below, DNS_TYPE_NS, NXDOMAIN, zone},
+        {below, DNS_TYPE_ANY, NXDOMAIN, zone}, {below, 65280, NXDOMAIN, zone},
     };
 
     snprintf(below, sizeof(below), "9.%s", zone);

@@ -28,8 +28,8 @@ static const struct {
     {"R2 other name", "1234 8180 0001 0000 0000 0000 {wXw.example.org} 0001 0001", E_MISMATCH},
     {"R2 other letter case", "1234 8180 0001 0000 0000 0000 {www.example.org} 0001 0001",
      E_MISMATCH},
-    {"R2 other letter case, last label", "1234 8180 0001 0000 0000 0000 {wWw.example.orG} 0001 0001",
-     E_MISMATCH},
+    {"R2 other letter case, last label",
+     "1234 8180 0001 0000 0000 0000 {wWw.example.orG} 0001 0001", E_MISMATCH},
     {"R2 name below", "1234 8180 0001 0000 0000 0000 {a.wWw.example.org} 0001 0001", E_MISMATCH},
     {"R2 name above", "1234 8180 0001 0000 0000 0000 {example.org} 0001 0001", E_MISMATCH},
     {"R2 the root", "1234 8180 0001 0000 0000 0000 {} 0001 0001", E_MISMATCH},
@@ -43,8 +43,8 @@ static const struct {
      E_MISMATCH},
     {"R2 SERVFAIL without a question", "1234 8182 0000 0000 0000 0000", E_MISMATCH},
     {"R2 two questions", "1234 8180 0002 0000 0000 0000" QUESTION QUESTION, E_MALFORMED},
-    {"R2 question name by pointer into the header",
-     "0003 'org' 0001 0000 0000 0000 c002 0001 0001", E_MALFORMED},
+    {"R2 question name by pointer into the header", "0003 'org' 0001 0000 0000 0000 c002 0001 0001",
+     E_MALFORMED},
 
     {"R3 QR clear: our own query come back", "1234 0100 0001 0000 0000 0001" QUESTION OPT,
      E_MISMATCH},
@@ -62,11 +62,9 @@ static const struct {
      E_MALFORMED},
 
     {"R5 owner points to itself",
-     "1234 8180 0001 0001 0000 0000" QUESTION "c021 0001 0001 00000e10 0004 c0000201",
-     E_MALFORMED},
+     "1234 8180 0001 0001 0000 0000" QUESTION "c021 0001 0001 00000e10 0004 c0000201", E_MALFORMED},
     {"R5 owner points forward",
-     "1234 8180 0001 0001 0000 0000" QUESTION "c023 0001 0001 00000e10 0004 c0000201",
-     E_MALFORMED},
+     "1234 8180 0001 0001 0000 0000" QUESTION "c023 0001 0001 00000e10 0004 c0000201", E_MALFORMED},
     {"R5 loop within RDATA", // at 45: label and pointer back to it
      "1234 8180 0001 0001 0000 0000" QUESTION "c00c 0005 0001 00000e10 0004 01 'a' c02d",
      E_MALFORMED},
@@ -76,8 +74,7 @@ static const struct {
      E_MALFORMED},
     {"R5 trailing octet", "1234 8180 0001 0001 0000 0000" QUESTION A_RECORD "00", E_MALFORMED},
     {"R5 RDLENGTH beyond the message",
-     "1234 8180 0001 0001 0000 0000" QUESTION "c00c 0001 0001 00000e10 0005 c0000201",
-     E_MALFORMED},
+     "1234 8180 0001 0001 0000 0000" QUESTION "c00c 0001 0001 00000e10 0005 c0000201", E_MALFORMED},
     {"R5 CNAME with RDATA left over",
      "1234 8180 0001 0001 0000 0000" QUESTION "c00c 0005 0001 00000e10 0003 c00c 00", E_MALFORMED},
     {"R5 two OPT", "1234 8180 0001 0000 0000 0002" QUESTION OPT OPT, E_BADEDNS},
@@ -111,8 +108,8 @@ static void test_replies(void **state)
     for (size_t i = 0; i < ARRAY_LEN(replies); i++) {
         struct wire wire = wire_of(replies[i].reply);
         struct dns_message reply;
-        int err = upstream_reply_check(&reply, wire.bytes, wire.size, question.bytes,
-                                       question.size);
+        int err =
+            upstream_reply_check(&reply, wire.bytes, wire.size, question.bytes, question.size);
 
         if (err != replies[i].err)
             fail_msg("%s: %s", replies[i].what, error_text(err));
@@ -135,9 +132,9 @@ static void test_no_other_question_passes(void **state)
     for (size_t at = 0; at < question.size; at++) {
         for (unsigned change = 1; change < 256; change++) {
             wire.bytes[DNS_HEADER_SIZE + at] ^= (uint8_t)change;
-            assert_int_not_equal(upstream_reply_check(&reply, wire.bytes, wire.size,
-                                                      question.bytes, question.size),
-                                 E_OK);
+            assert_int_not_equal(
+                upstream_reply_check(&reply, wire.bytes, wire.size, question.bytes, question.size),
+                E_OK);
             wire.bytes[DNS_HEADER_SIZE + at] ^= (uint8_t)change;
         }
     }
@@ -154,9 +151,9 @@ static void test_every_cut_is_refused(void **state)
     for (size_t size = 0; size < wire.size; size++) {
         struct wire cut = wire_copy(wire.bytes, size);
 
-        assert_int_equal(upstream_reply_check(&reply, cut.bytes, cut.size, question.bytes,
-                                              question.size),
-                         size < DNS_HEADER_SIZE ? E_SHORT : E_MALFORMED);
+        assert_int_equal(
+            upstream_reply_check(&reply, cut.bytes, cut.size, question.bytes, question.size),
+            size < DNS_HEADER_SIZE ? E_SHORT : E_MALFORMED);
         wire_free(&cut);
     }
     wire_free(&wire);
@@ -177,7 +174,8 @@ static bool is_failure(uint16_t flags, uint8_t extended_rcode)
     return failure;
 }
 
-// R7: NOERROR, NXDOMAIN and YXDOMAIN are the zone's word, all else may be the upstream's own trouble.
+// R7: NOERROR, NXDOMAIN and YXDOMAIN are the zone's word, all else may be the upstream's own
+// trouble.
 static void test_failures(void **state)
 {
     for (unsigned rcode = 0; rcode < 4096; rcode++) {
