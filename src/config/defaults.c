@@ -46,7 +46,7 @@ static void listener_defaults(struct listener_options *listener)
 static void upstream_defaults(struct upstream_options *upstream)
 {
     upstream->strategy = UPSTREAM_FAILOVER;
-    upstream->timeout = 5 * USEC_SEC; // as long as stub resolvers wait
+    upstream->timeout = 4 * USEC_SEC; // stub resolvers wait 5 s: they are to hear why
     add_server(&upstream->servers[upstream->server_count++], "cloudflare");
     add_server(&upstream->bootstrap[upstream->bootstrap_count++], "cloudflare");
     add_server(&upstream->bootstrap[upstream->bootstrap_count++], "quad9");

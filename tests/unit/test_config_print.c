@@ -148,7 +148,7 @@ static void test_defaults(void **state)
     assert_string_equal(config.upstream.servers[0].endpoint.auth_name, "cloudflare-dns.com");
     assert_int_equal(config.upstream.servers[0].max_connections, 8);
     assert_int_equal(config.upstream.servers[0].idle_timeout, 60 * USEC_SEC);
-    assert_int_equal(config.upstream.timeout, 5 * USEC_SEC);
+    assert_int_equal(config.upstream.timeout, 4 * USEC_SEC);
     assert_int_equal(config.upstream.bootstrap_count, 2);
     assert_int_equal(config.listener.address_count, 2);
     assert_int_equal(config.listener.udp_max_size, 1232);
