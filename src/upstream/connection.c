@@ -105,6 +105,15 @@ static void empty_table(struct connection *connection)
     }
 }
 
+bool connection_was_pipelined(const struct connection *connection)
+{
+    for (size_t i = 0; i < CONNECTION_BUCKETS; i++)
+        list_for_each(node, &connection->table[i])
+            if (list_entry(node, struct attempt, place)->sent_at <= connection->last_message)
+                return true;
+    return false;
+}
+
 // Out of the server's sight; the stream is closed already, or about to be.
 static void detach(struct connection *connection)
 {

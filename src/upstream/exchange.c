@@ -54,6 +54,15 @@ static void say_reason(struct exchange *exchange, enum dns_ede ede, const struct
     snprintf(exchange->reason, sizeof(exchange->reason), "%s: %s", server->options->url, reason);
 }
 
+// A server that is down has a reason better than that the query waited in vain.
+static void say_slow(struct exchange *exchange, const struct server *server)
+{
+    if (server->state == SERVER_DOWN)
+        say_reason(exchange, server->ede, server, server->reason);
+    else
+        say_reason(exchange, DNS_EDE_NO_REACHABLE_AUTHORITY, server, "no answer in time");
+}
+
 static void arm(struct exchange *exchange, const struct server *server)
 {
     struct upstream_set *set = exchange->set;
@@ -212,7 +221,7 @@ static void on_timer(struct wheel_timer *timer)
         struct attempt *attempt = list_entry(node, struct attempt, node);
         struct connection *connection = attempt->connection;
 
-        say_reason(exchange, DNS_EDE_NO_REACHABLE_AUTHORITY, attempt->server, "no answer in time");
+        say_slow(exchange, attempt->server);
         // Slow is not dead: others may have been answered meanwhile. If none was, ask.
         if (connection && connection->last_message >= attempt->sent_at)
             continue;

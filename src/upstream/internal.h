@@ -215,6 +215,8 @@ struct connection *connection_open(struct server *server, const struct address *
 NONNULL bool connection_usable(const struct connection *connection, usec_t after);
 // Sends. False if the connection takes no more for now.
 NONNULL NODISCARD bool connection_send(struct connection *connection, struct attempt *attempt);
+// Whether a query in flight was sent before the last reply came.
+NONNULL bool connection_was_pipelined(const struct connection *connection);
 NONNULL void connection_probe(struct connection *connection);
 // Takes the attempts away (to the set's failed ones; abandoned ones end) and closes.
 NONNULL void connection_close(struct connection *connection);

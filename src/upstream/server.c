@@ -347,6 +347,9 @@ static void learn_limits(struct server *server, const struct connection *connect
         server->idle_limit_until = now + IDLE_LIMIT_KEPT;
         return;
     }
+    // A query sent after the last reply may just have crossed a close that had other causes.
+    if (!connection_was_pipelined(connection))
+        return;
     server->query_limit = connection->answered;
     server->query_limit_until = now + QUERY_LIMIT_KEPT;
     log_debug(server->set->log, "upstream", "%s closes connections after %u queries",
