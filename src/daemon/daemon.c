@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <pthread.h>
 #include <sched.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -293,8 +294,15 @@ static void log_not_applied(const struct daemon *daemon, const struct config *co
 
 static void apply(struct daemon *daemon, struct reload *reload)
 {
+    sem_t applied;
+
+    sem_init(&applied, 0, 0);
     for (unsigned i = 0; i < daemon->worker_count; i++)
-        worker_update_send(daemon->workers[i], reload->updates[i]);
+        worker_update_send(daemon->workers[i], reload->updates[i], &applied);
+    // So that a reload is done when it says so, and the next finds no listener half closed.
+    for (unsigned i = 0; i < daemon->worker_count;)
+        i += sem_wait(&applied) == 0;
+    sem_destroy(&applied);
 
     list_for_each(node, &daemon->endpoints) {
         struct endpoint *endpoint = list_entry(node, struct endpoint, node);

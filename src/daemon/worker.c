@@ -37,6 +37,7 @@ struct change {
 struct worker_update {
     struct loop_task task;
     struct worker *worker;
+    sem_t *applied;
     struct upstream_plan *plan;
     struct engine_options engine;
     struct listener_options listener;
@@ -153,8 +154,10 @@ static void on_finish(struct loop_task *task)
     struct worker *worker = container_of(task, struct worker, finish);
 
     // The last answer of a TCP client made room for those of its queries that waited.
-    if (engine_in_flight(worker->engine) > 0)
+    if (engine_in_flight(worker->engine) > 0) {
+        engine_drain(worker->engine, on_drained, worker);
         return;
+    }
     loop_disarm(&worker->loop, &worker->drain_timer);
     listener_stop(worker->listener);
     upstream_set_stop(worker->upstreams);
@@ -241,12 +244,14 @@ static void on_update(struct loop_task *task)
         }
         change->udp = change->tcp = -1; // the listener's now
     }
+    sem_post(update->applied);
     worker_update_free(update);
 }
 
-void worker_update_send(struct worker *worker, struct worker_update *update)
+void worker_update_send(struct worker *worker, struct worker_update *update, sem_t *applied)
 {
     update->worker = worker;
+    update->applied = applied;
     loop_task_init(&update->task, on_update);
     loop_post(&worker->loop, &update->task);
 }

@@ -2,6 +2,8 @@
 // engine and upstreams. Workers share nothing but the immutable plan of the upstreams and the log.
 #pragma once
 
+#include <semaphore.h>
+
 #include "base/log.h"
 #include "config/config.h"
 #include "metrics/counters.h"
@@ -31,7 +33,9 @@ NONNULL NODISCARD int worker_update_listen(struct worker_update *update,
                                            const struct address *address, int udp, int tcp);
 NONNULL NODISCARD int worker_update_unlisten(struct worker_update *update,
                                              const struct address *address, uint32_t transports);
-NONNULL void worker_update_send(struct worker *worker, struct worker_update *update);
+// `applied` is posted when the worker has done it all.
+NONNULL void worker_update_send(struct worker *worker, struct worker_update *update,
+                                sem_t *applied);
 // For an update that will not be sent.
 void worker_update_free(struct worker_update *update);
 

@@ -1,0 +1,140 @@
+"""Many queries at once: each its own answer, bounds that hold, and others who do not notice."""
+
+import socket
+
+import dns.rcode
+import pytest
+
+from lib import dns_wire as wire
+from lib.clients import (
+    Bystanders,
+    UdpClient,
+    ask,
+    ask_many,
+    assert_failed,
+    assert_own_answer,
+    assert_own_raw,
+    ident_of,
+)
+from lib.faulty_dot import answer, by_name, hold
+from lib.timing import wait_until
+
+
+def test_a_thousand_identical_queries_at_once(dot_server, forward):
+    """C6: each client has its own answer."""
+    sotto = forward(dot_server())
+    with Bystanders(sotto.address, within=2.0):
+        tally = ask_many(sotto.address, ["same.test"] * 1000, window=1000)
+    assert (tally.right, tally.wrong, tally.lost) == (1000, 0, 0)
+
+
+def test_identical_queries_from_many_clients(dot_server, forward):
+    """C6: with the same ID too; nobody gets somebody else's."""
+    server = dot_server(on_query=hold)
+    sotto = forward(server)
+    clients = [UdpClient(sotto.address) for _ in range(100)]
+    for client in clients:
+        client.send(wire.query("same.test", ident=9))
+    # One upstream query or a hundred: all of them wait by now.
+    wait_until(lambda: sotto.count("UDP queries") == 100, 5, "all have asked")
+    answered = 0
+    while answered < sotto.count("upstream queries"):
+        server.wait_queries(answered + 1)
+        query = server.queries[answered]
+        query.connection.answer(query)
+        answered += 1
+    for client in clients:
+        with client:
+            reply = client.receive()
+            assert ident_of(reply) == 9
+            assert_own_raw(reply, "same.test")
+    assert sotto.count("failed queries") == 0
+
+
+def test_the_same_id_from_the_same_port_for_two_names(dot_server, forward):
+    """C6"""
+    server = dot_server(on_query=by_name(answer, first=hold))
+    sotto = forward(server)
+    with UdpClient(sotto.address) as client:
+        client.send(wire.query("first.test", ident=5))
+        client.send(wire.query("second.test", ident=5))
+        assert_own_raw(client.receive(), "second.test")
+        (first,) = server.wait_for(lambda: server.queries_for("first.test."), "the first")
+        first.connection.answer(first)
+        assert_own_raw(client.receive(), "first.test")
+
+
+def test_a_flood_of_names_that_nobody_answers(dot_server, forward):
+    """C7: random names whose servers are dead; those who ask for other names do not wait."""
+    server = dot_server(on_query=by_name(answer, flood=hold))
+    sotto = forward(server, log={"level": "info"})
+    with UdpClient(sotto.address) as flooder, Bystanders(sotto.address) as bystanders:
+        for number in range(3000):
+            flooder.send(wire.query(f"flood-{number}.test", ident=number))
+        server.wait_for(lambda: len(server.queries_starting("flood")) >= 3000, "all", 20)
+        asked = bystanders.asked
+        wait_until(lambda: bystanders.asked > asked + 20, 10, "bystanders are served")
+    wait_until(lambda: sotto.count("failed queries") >= 3000, 10, "the flood is over")
+    assert_own_answer(ask(sotto.address, "after.test"), "after.test")
+
+
+@pytest.mark.parametrize("name", ["flood.test", "flood.localhost"])
+def test_a_flood_of_one_name(forward, fast_dot, name):
+    """C7: as fast as it goes; at least 95 of 100 others are answered, and in time."""
+    sotto = forward(fast_dot, log={"level": "info"})
+    with UdpClient(sotto.address) as flooder:
+        flooder.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
+        flooder.sock.setblocking(False)
+        query = wire.query(name)
+        tally = None
+        with Bystanders(sotto.address, within=1.0) as bystanders:
+            while bystanders.asked < 25:
+                for _ in range(200):
+                    flooder.send(query)
+                drain(flooder.sock)
+        tally = ask_many(sotto.address, (f"after-{n}.test" for n in range(100)))
+    assert (tally.right, tally.wrong) == (100, 0)
+
+
+def drain(sock) -> None:
+    try:
+        while True:
+            sock.recv(4096)
+    except BlockingIOError:
+        pass
+
+
+def test_more_queries_in_flight_than_allowed_are_told_so(dot_server, forward):
+    """C7: bounded, counted, said, and over as soon as there is room."""
+    server = dot_server(on_query=by_name(answer, flood=hold))
+    sotto = forward(server, timeout=5.0, **{"max-in-flight": 100})
+    assert_own_answer(ask(sotto.address, "warm-up.test"), "warm-up.test")
+    with UdpClient(sotto.address) as flooder:
+        for number in range(100):
+            flooder.send(wire.query(f"flood-{number}.test", ident=number))
+        server.wait_for(lambda: len(server.queries_starting("flood")) == 100, "the flood")
+        for tcp in (False, True):
+            reply = ask(sotto.address, "too-many.test", tcp=tcp)
+            assert_failed(reply, dns.rcode.SERVFAIL, "too many queries")
+        assert sotto.count("overload") == 2
+        for query in server.queries_starting("flood"):
+            query.connection.answer(query)
+        flooder.receive_own([f"flood-{number}.test" for number in range(100)])
+    assert_own_answer(ask(sotto.address, "room-again.test"), "room-again.test")
+
+
+@pytest.mark.parametrize("rdtype", [wire.ANY, wire.TXT])
+@pytest.mark.parametrize("edns", [True, False])
+def test_little_is_to_be_gained_by_a_forged_source(dot_server, forward, rdtype, edns):
+    """C8: what a large answer becomes for a client that gave no proof of its address."""
+
+    def large(conn, query):
+        text = wire.record(wire.QUESTION_POINTER, wire.TXT, b"\xff" + b"x" * 255)
+        conn.answer(query, answer=[text] * 100)
+
+    sotto = forward(dot_server(on_query=large))
+    query = wire.query("large.test", rdtype, edns=edns, size=4096)
+    with UdpClient(sotto.address) as client:
+        reply = client.exchange(query)
+    assert reply[2] & 2 and len(reply) <= len(query)
+    assert sotto.count("truncated replies") == 1
