@@ -6,14 +6,14 @@
 #include "dns/name.h"
 #include "dns/tables.h"
 
-// A name in wire form, from its labels: "\x09" "localhost". The literal's NUL is the root label.
+// A name in wire form: lengths are octal escapes, always of three digits so that a digit may
+// follow; the literal's NUL is the root label.
 #define WIRE(labels) ((const uint8_t *)(labels))
 
 enum zone_kind {
     ZONE_LOCALHOST, // addresses of this machine
     ZONE_NOTHING,   // no name in it exists
     ZONE_EMPTY,     // the names exist, without data
-    ZONE_REVERSE,   // of private addresses: empty zones
 };
 
 struct zone {
@@ -24,118 +24,43 @@ struct zone {
 // RFC 6761, 7686 (onion), 9462 section 6.4 (resolver.arpa); use-application-dns.net tells browsers
 // not to go past the resolver that they were given.
 static const struct zone zones[] = {
-    {WIRE("\x09localhost"), ZONE_LOCALHOST},
-    {WIRE("\x07invalid"), ZONE_NOTHING},
-    {WIRE("\x05onion"), ZONE_NOTHING},
-    {WIRE("\x13use-application-dns\x03net"), ZONE_NOTHING},
-    {WIRE("\x08resolver\x04"
-          "arpa"),
-     ZONE_EMPTY},
+    {WIRE("\011localhost"), ZONE_LOCALHOST},
+    {WIRE("\007invalid"), ZONE_NOTHING},
+    {WIRE("\005onion"), ZONE_NOTHING},
+    {WIRE("\023use-application-dns\003net"), ZONE_NOTHING},
+    {WIRE("\010resolver\004arpa"), ZONE_EMPTY},
 };
 
-#define V4(labels)                                                                                 \
-    WIRE(labels "\x07in-addr\x04"                                                                  \
-                "arpa")
-#define V6(labels)                                                                                 \
-    WIRE(labels "\x03ip6\x04"                                                                      \
-                "arpa")
-#define Z8                                                                                         \
-    "\x01"                                                                                         \
-    "0\x01"                                                                                        \
-    "0\x01"                                                                                        \
-    "0\x01"                                                                                        \
-    "0\x01"                                                                                        \
-    "0\x01"                                                                                        \
-    "0\x01"                                                                                        \
-    "0\x01"                                                                                        \
-    "0"
+#define V4(labels) WIRE(labels "\007in-addr\004arpa")
+#define V6(nibbles) WIRE(nibbles "\003ip6\004arpa")
+#define N(nibble) "\001" nibble
+#define ZEROS_7 N("0") N("0") N("0") N("0") N("0") N("0") N("0")
+#define ZEROS_31 N("0") N("0") N("0") ZEROS_7 ZEROS_7 ZEROS_7 ZEROS_7
+
+static const uint8_t *const reverse_localhost[] = {
+    V4("\0011\0010\0010\003127"),
+    V6(N("1") ZEROS_31),
+};
 
 // RFC 6303 section 4, but for 16 to 31.172 and 64 to 127.100 (RFC 7793), which are ranges.
 static const uint8_t *const reverse_zones[] = {
-    V4("\x02"
-       "10"),
-    V4("\x03"
-       "168\x03"
-       "192"),
-    V4("\x01"
-       "0"),
-    V4("\x03"
-       "127"),
-    V4("\x03"
-       "254\x03"
-       "169"),
-    V4("\x01"
-       "2\x01"
-       "0\x03"
-       "192"),
-    V4("\x03"
-       "100\x02"
-       "51\x03"
-       "198"),
-    V4("\x03"
-       "113\x01"
-       "0\x03"
-       "203"),
-    V4("\x03"
-       "255\x03"
-       "255\x03"
-       "255\x03"
-       "255"),
-    V6(Z8 Z8 Z8 Z8),
-    V6("\x01"
-       "1\x01"
-       "0\x01"
-       "0\x01"
-       "0\x01"
-       "0\x01"
-       "0\x01"
-       "0\x01"
-       "0" Z8 Z8 Z8),
-    V6("\x01"
-       "d\x01"
-       "f"),
-    V6("\x01"
-       "8\x01"
-       "e\x01"
-       "f"),
-    V6("\x01"
-       "9\x01"
-       "e\x01"
-       "f"),
-    V6("\x01"
-       "a\x01"
-       "e\x01"
-       "f"),
-    V6("\x01"
-       "b\x01"
-       "e\x01"
-       "f"),
-    V6("\x01"
-       "8\x01"
-       "b\x01"
-       "d\x01"
-       "0\x01"
-       "1\x01"
-       "0\x01"
-       "0\x01"
-       "2"),
-};
-
-static const uint8_t *const reverse_localhost[] = {
-    V4("\x01"
-       "1\x01"
-       "0\x01"
-       "0\x03"
-       "127"),
-    V6("\x01"
-       "1\x01"
-       "0\x01"
-       "0\x01"
-       "0\x01"
-       "0\x01"
-       "0\x01"
-       "0\x01"
-       "0" Z8 Z8 Z8),
+    V4("\00210"),
+    V4("\003168\003192"),
+    V4("\0010"),
+    V4("\003127"),
+    V4("\003254\003169"),
+    V4("\0012\0010\003192"),
+    V4("\003100\00251\003198"),
+    V4("\003113\0010\003203"),
+    V4("\003255\003255\003255\003255"),
+    V6(N("0") ZEROS_31),
+    V6(N("1") ZEROS_31),
+    V6(N("d") N("f")),
+    V6(N("8") N("e") N("f")),
+    V6(N("9") N("e") N("f")),
+    V6(N("a") N("e") N("f")),
+    V6(N("b") N("e") N("f")),
+    V6(N("8") N("b") N("d") N("0") N("1") N("0") N("0") N("2")),
 };
 
 struct range {
@@ -144,21 +69,15 @@ struct range {
 };
 
 static const struct range reverse_ranges[] = {
-    {V4("\x03"
-        "172"),
-     16, 31},
-    {V4("\x03"
-        "100"),
-     64, 127},
+    {V4("\003172"), 16, 31},
+    {V4("\003100"), 64, 127},
 };
 
-static const uint8_t in_addr_arpa[] = "\x07in-addr\x04"
-                                      "arpa";
-static const uint8_t ip6_arpa[] = "\x03ip6\x04"
-                                  "arpa";
+static const uint8_t in_addr_arpa[] = "\007in-addr\004arpa";
+static const uint8_t ip6_arpa[] = "\003ip6\004arpa";
 
 // RFC 6303 section 3: the SOA of an empty zone, behind its first name, which is the zone itself.
-static const uint8_t soa_tail[] = "\x06nobody\x07invalid\0"
+static const uint8_t soa_tail[] = "\006nobody\007invalid\0"
                                   "\0\0\0\1"       // serial
                                   "\0\0\x0e\x10"   // refresh, 3600
                                   "\0\0\x04\xb0"   // retry, 1200
@@ -314,14 +233,10 @@ static bool answer_identity(const struct policy_local_options *options, const ui
         const uint8_t *name;
         bool version;
     } names[] = {
-        {WIRE("\x07version\x04"
-              "bind"),
-         true},
-        {WIRE("\x07version\x06server"), true},
-        {WIRE("\x02id\x06server"), false},
-        {WIRE("\x08hostname\x04"
-              "bind"),
-         false},
+        {WIRE("\007version\004bind"), true},
+        {WIRE("\007version\006server"), true},
+        {WIRE("\002id\006server"), false},
+        {WIRE("\010hostname\004bind"), false},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(names); i++) {
