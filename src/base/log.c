@@ -1,6 +1,7 @@
 #include "base/log.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <pthread.h>
 #include <stdarg.h>
 #include <stdatomic.h>
@@ -55,6 +56,22 @@ static void write_all(const char *bytes, size_t size)
     }
 }
 
+static size_t format_line(const struct log *log, char *line, size_t size, enum log_level level,
+                          const char *area, const char *message);
+
+// Past the buffer, which may be full again by now.
+static void write_lost(const struct log *log, uint64_t lost)
+{
+    char message[100];
+    char line[200];
+
+    if (!log_enabled(log, LOG_WARNING))
+        return;
+    snprintf(message, sizeof(message),
+             "%" PRIu64 " lines were lost: stderr was not read fast enough", lost);
+    write_all(line, format_line(log, line, sizeof(line), LOG_WARNING, "log", message));
+}
+
 static void *writer_main(void *arg)
 {
     struct log *log = arg;
@@ -77,8 +94,7 @@ static void *writer_main(void *arg)
         pthread_mutex_unlock(&log->lock);
         write_all(lines, used);
         if (lost > 0)
-            log_warning(log, "log", "%llu lines were lost: stderr was not read fast enough",
-                        (unsigned long long)lost);
+            write_lost(log, lost);
         pthread_mutex_lock(&log->lock);
     }
     pthread_mutex_unlock(&log->lock);

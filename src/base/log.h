@@ -50,7 +50,7 @@ NONNULL void log_configure(struct log *log, const struct log_options *options);
 NONNULL bool log_enabled(const struct log *log, enum log_level level);
 
 // One line: "TIME LEVEL AREA: message", or a JSON object with these keys. `area` names the part of
-// the program. Control characters and broken UTF-8 in the message are written as \xNN, so that no
+// the program. Control characters and broken UTF-8 are written as \xNN (in JSON \u00NN), so that no
 // peer can forge a line.
 PRINTF(4, 5)
 NONNULL void log_write(struct log *log, enum log_level level, const char *area, const char *format,

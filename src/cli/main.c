@@ -1,5 +1,7 @@
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "base/error.h"
 #include "cli/options.h"
@@ -27,10 +29,24 @@ static int check_config(const struct options *options)
     return code;
 }
 
+// Whoever started us may have closed them; then a socket would be opened in their place, and would
+// get the log.
+static void open_standard_streams(void)
+{
+    int fd;
+
+    do
+        fd = open("/dev/null", O_RDWR);
+    while (fd >= 0 && fd <= STDERR_FILENO);
+    if (fd >= 0)
+        close(fd);
+}
+
 int main(int argc, char **argv)
 {
     struct options options;
 
+    open_standard_streams();
     if (options_parse(&options, argc, argv, stderr) != E_OK)
         return EXIT_USAGE;
     switch (options.action) {

@@ -49,16 +49,22 @@ static unsigned cpus(void)
     return MIN(MAX((unsigned)CPU_COUNT(&set), 1u), (unsigned)CONFIG_WORKERS_MAX);
 }
 
-static struct endpoint *find_endpoint(struct list *endpoints, const struct listener_address *wanted)
+// What is left of `wanted` to open, beside the endpoints that there are: perhaps one transport, on
+// the port that the kernel chose for the other.
+static struct listener_address still_missing(const struct list *endpoints,
+                                             const struct listener_address *wanted)
 {
-    list_for_each(node, endpoints) {
-        struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+    struct listener_address missing = *wanted;
 
-        if (endpoint->wanted.transports == wanted->transports &&
-            address_equal(&endpoint->wanted.address, &wanted->address))
-            return endpoint;
+    list_for_each(node, endpoints) {
+        const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+
+        if (!address_equal(&endpoint->wanted.address, &wanted->address))
+            continue;
+        missing.transports &= ~endpoint->wanted.transports;
+        missing.address = endpoint->bound;
     }
-    return NULL;
+    return missing;
 }
 
 static void say_missing(const struct daemon *daemon, const char *text)
@@ -69,20 +75,26 @@ static void say_missing(const struct daemon *daemon, const char *text)
         complain(text, 0);
 }
 
-// Opens what is to be listened on and is not yet; appends it to `opened`.
+// Opens what is to be listened on and is not yet; appends it to `opened`, which is the daemon's own
+// list at the start.
 static int open_missing(struct daemon *daemon, const struct listener_options *options,
                         struct list *opened, struct config_error *error)
 {
     for (unsigned i = 0; i < options->address_count; i++) {
         const struct listener_address *wanted = &options->addresses[i];
+        struct listener_address missing = *wanted;
         struct endpoint *endpoint;
 
-        if (find_endpoint(&daemon->endpoints, wanted))
+        if (opened != &daemon->endpoints)
+            missing = still_missing(&daemon->endpoints, wanted);
+        if (missing.transports == 0)
             continue;
-        endpoint = endpoint_open(wanted, daemon->worker_count,
+        endpoint = endpoint_open(&missing, daemon->worker_count,
                                  endpoint_needs_only_v6(options, wanted), error);
-        if (endpoint)
+        if (endpoint) {
+            endpoint->wanted.address = wanted->address;
             list_append(opened, &endpoint->node);
+        }
         // EACCES: at a reload, when no privilege is left, the kernel says this first.
         else if ((errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT || errno == EACCES) &&
                  endpoint_is_spare(options, wanted))
@@ -207,14 +219,16 @@ struct reload {
     struct worker_update *updates[CONFIG_WORKERS_MAX];
 };
 
-static bool is_wanted(const struct daemon *daemon, const struct listener_options *options,
-                      const struct endpoint *endpoint)
+// The transports of an endpoint that stay.
+static uint32_t still_wanted(const struct daemon *daemon, const struct listener_options *options,
+                             const struct endpoint *endpoint)
 {
+    uint32_t transports = daemon->activated ? LISTENER_DNS : 0;
+
     for (unsigned i = 0; i < options->address_count; i++)
-        if (endpoint->wanted.transports == options->addresses[i].transports &&
-            address_equal(&endpoint->wanted.address, &options->addresses[i].address))
-            return true;
-    return daemon->activated;
+        if (address_equal(&endpoint->wanted.address, &options->addresses[i].address))
+            transports |= options->addresses[i].transports;
+    return transports & endpoint->wanted.transports;
 }
 
 static int prepare_update(struct daemon *daemon, struct reload *reload, unsigned worker)
@@ -226,9 +240,10 @@ static int prepare_update(struct daemon *daemon, struct reload *reload, unsigned
         return E_NOMEM;
     list_for_each(node, &daemon->endpoints) {
         struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+        uint32_t unwanted = endpoint->wanted.transports &
+                            ~still_wanted(daemon, &reload->config->listener, endpoint);
 
-        if (!is_wanted(daemon, &reload->config->listener, endpoint) &&
-            worker_update_unlisten(update, &endpoint->bound, endpoint->wanted.transports) != E_OK)
+        if (unwanted && worker_update_unlisten(update, &endpoint->bound, unwanted) != E_OK)
             return E_NOMEM;
     }
     list_for_each(opened_node, &reload->opened) {
@@ -307,7 +322,8 @@ static void apply(struct daemon *daemon, struct reload *reload)
     list_for_each(node, &daemon->endpoints) {
         struct endpoint *endpoint = list_entry(node, struct endpoint, node);
 
-        if (is_wanted(daemon, &reload->config->listener, endpoint))
+        endpoint->wanted.transports = still_wanted(daemon, &reload->config->listener, endpoint);
+        if (endpoint->wanted.transports)
             continue;
         list_remove(node);
         endpoint_free(endpoint);

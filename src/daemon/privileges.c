@@ -38,6 +38,10 @@ static int become(const char *user, struct config_error *error)
 int privileges_drop(const char *user, struct config_error *error)
 {
     if (geteuid() == 0) {
+        // While CAP_SETPCAP is there, which goes with the user.
+        capng_clear(CAPNG_SELECT_BOUNDS);
+        (void)capng_apply(CAPNG_SELECT_BOUNDS);
+
         int err = become(user, error);
 
         if (err != E_OK)

@@ -196,8 +196,8 @@ void worker_update_free(struct worker_update *update)
     free(update);
 }
 
-static int add_change(struct worker_update *update, const struct address *address,
-                      uint32_t removed, int udp, int tcp)
+static int add_change(struct worker_update *update, const struct address *address, uint32_t removed,
+                      int udp, int tcp)
 {
     struct change *change = malloc(sizeof(*change));
 

@@ -70,7 +70,8 @@ NONNULL usec_t loop_now(struct loop *loop);
 NONNULL void loop_arm(struct loop *loop, struct wheel_timer *timer, usec_t due);
 NONNULL void loop_disarm(struct loop *loop, struct wheel_timer *timer);
 
-// Runs the task once at the end of this turn; again before then is nothing new.
+// Runs the task once at the end of this turn; again before then is nothing new. A task that
+// registers itself anew while it runs must have an end: it runs again in the same turn.
 NONNULL static inline void loop_at_turn_end(struct loop *loop, struct loop_task *task)
 {
     if (!list_linked(&task->node))

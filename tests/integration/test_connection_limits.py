@@ -15,6 +15,16 @@ IDLE_CONNECTION_KIB = {"": 2, "asan": 8, "tsan": 8}
 
 
 @pytest.fixture
+def forward(forward):
+    """With one worker: the limits are those of each."""
+
+    def start(*servers, process=None, **options):
+        return forward(*servers, process={**(process or {}), "workers": 1}, **options)
+
+    return start
+
+
+@pytest.fixture
 def connect():
     """Open connections that are closed at the end of the test."""
     with contextlib.ExitStack() as stack:
@@ -91,7 +101,7 @@ def test_thousands_of_idle_connections(dot_server, forward, connect, count):
 
 def test_the_descriptor_limit_leaves_a_reserve(dot_server, forward, connect):
     """C3: a small limit at the start lowers the number of clients, and it says so."""
-    sotto = forward(dot_server(), process={"wrap": with_limits(nofile=180), "workers": 1})
+    sotto = forward(dot_server(), process={"wrap": with_limits(nofile=180)})
     sotto.wait_log(r"warning.* limit of open files .* \d+ TCP connections")
     clients = [connect(sotto) for _ in range(200)]
     with Bystanders(sotto.address):

@@ -9,6 +9,9 @@ from lib import peers
 from lib.clients import ask, ask_many, dig, kdig
 from lib.timing import wait_until
 
+# One set of servers for all.
+pytestmark = pytest.mark.xdist_group("real-peers")
+
 HOST = "host.peer.example"
 
 

@@ -74,7 +74,8 @@ def test_recovery_within_two_seconds_of_return(dot_server, forward, take_down, u
     ask_until_answered(sotto, "after", RECOVERY)
     with Bystanders(sotto.address):
         assert_own_answer(ask(sotto.address, "well.test"), "well.test")
-    assert sotto.log_lines(r"is down: ") and sotto.log_lines(r"is back")
+        sotto.wait_log(r"is back")
+    assert sotto.log_lines(r"is down: ")
     assert sotto.count("upstream down") >= 1 and sotto.count("upstream up") >= 1
 
 

@@ -93,11 +93,13 @@ def test_a_broken_file_leaves_the_old_configuration(dot_server, forward, text, s
             sotto.config_path.write_bytes(text.encode("latin-1"))
 
     with Bystanders(sotto.address):
-        assert_serves(sotto, "before.test")
+        for number in range(10):
+            assert_serves(sotto, f"before-{number}.test")
+        warm = len(server.handshaken())
         line = failed_reload(sotto, break_file)
         assert re.search(said, line), line
         assert_serves(sotto, "after.test")
-    assert len(server.handshaken()) == 1, "the warm connection is still used"
+    assert len(server.handshaken()) == warm, "the warm connections are still used"
     servers = [{**good["upstream"]["servers"][0], "url": second.url}]
     sotto.reload({**good, "upstream": {**good["upstream"], "servers": servers}})
     wait_until(
@@ -146,12 +148,12 @@ def test_a_port_in_use(dot_server, forward, kind):
         servers = [{**config["upstream"]["servers"][0], "url": second.url}]
         config["upstream"] = {**config["upstream"], "servers": servers}
         assert_serves(sotto, "before.test")
-        files = sotto.open_files()
+        files = sotto.open_files() - len(server.open_connections())
         for _ in range(3):
             line = failed_reload(sotto, lambda: sotto.write_config(config))
             assert f"cannot listen on dns://127.0.0.1:{port}" in line and "in use" in line
         assert_serves(sotto, "after.test")
-        assert sotto.open_files() <= files + 1
+        assert sotto.open_files() - len(server.open_connections()) <= files + 1
     assert not second.connections
     sotto.reload(config)
     assert_serves(sotto, "now-free.test", Address("127.0.0.1", port))
@@ -310,7 +312,7 @@ def test_one_address_becomes_all_addresses(dot_server, forward, free_address):
 # Many reloads
 
 
-@pytest.mark.parametrize("rounds", [200, pytest.param(1000, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("rounds", [100, pytest.param(1000, marks=pytest.mark.slow)])
 def test_many_reloads_under_load_lose_nothing_and_leak_nothing(
     dot_server, forward, fast_dot, free_address, rounds
 ):
@@ -341,7 +343,7 @@ def test_many_reloads_under_load_lose_nothing_and_leak_nothing(
             tallies.append(ask_many(sotto.address, names, window=50))
             number += 500
 
-    for number in range(40):
+    for number in range(16):
         sotto.reload(variants[number % len(variants)])
     assert_serves(sotto, "warm.test")
     files, resident = sotto.open_files(), sotto.resident_kib()

@@ -27,6 +27,7 @@ NAMES = [
     ("use-application-dns.net", "A", NXDOMAIN, None),
     ("_dns.resolver.arpa", "SVCB", NOERROR, None),
     ("resolver.arpa", "A", NOERROR, None),
+    ("255.255.255.255.in-addr.arpa", "PTR", NOERROR, None),
     ("1.0.0.127.in-addr.arpa", "PTR", NOERROR, "localhost."),
     (LOOPBACK6, "PTR", NOERROR, "localhost."),
 ]
@@ -41,7 +42,7 @@ PRIVATE = [
     "1.2.0.192.in-addr.arpa",
     "1.100.51.198.in-addr.arpa",
     "1.113.0.203.in-addr.arpa",
-    "255.255.255.255.in-addr.arpa",
+    "1.255.255.255.255.in-addr.arpa",
     "1.0.0.0.in-addr.arpa",
     ULA,
     "1.b.e.f.ip6.arpa",

@@ -216,6 +216,22 @@ static void test_lengths(void **state)
     }
 }
 
+// R4: nobody waits for octets that such a length promises.
+static void test_bad_length_is_seen_at_once(void **state)
+{
+    for (size_t length = 0; length < 12; length++) {
+        const uint8_t prefix[] = {0, (uint8_t)length};
+        struct frame_reader reader = {0};
+
+        sink_reset(0);
+        assert_int_equal(feed(&reader, prefix, 1), E_OK);
+        assert_int_equal(feed(&reader, prefix + 1, 1), E_MALFORMED);
+        frame_deinit(&reader);
+        assert_int_equal(feed(&reader, prefix, 2), E_MALFORMED);
+        frame_deinit(&reader);
+    }
+}
+
 static void test_largest_message_one_octet_at_a_time(void **state)
 {
     static const size_t sizes[] = {65535, 65535, 0};
@@ -353,6 +369,7 @@ int main(void)
         cmocka_unit_test(test_nothing),
         cmocka_unit_test(test_many_in_one_chunk),
         cmocka_unit_test(test_lengths),
+        cmocka_unit_test(test_bad_length_is_seen_at_once),
         cmocka_unit_test(test_largest_message_one_octet_at_a_time),
         cmocka_unit_test(test_holds_what_came_not_what_was_promised),
         cmocka_unit_test(test_stop_and_resume_at_every_message),

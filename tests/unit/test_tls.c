@@ -141,12 +141,14 @@ enum id {
     ROOT,
     INTERMEDIATE,
     OTHER_ROOT,
+    FALSE_ROOT,
     FALSE_INTERMEDIATE,
     GOOD,
     BY_ROOT,
     WILDCARD,
     ONLY_CN,
     BY_ADDRESS,
+    BY_BOTH,
     ADDRESS_AS_NAME,
     EXPIRED,
     NOT_YET,
@@ -168,13 +170,15 @@ static const struct {
         {ROOT, {.common_name = "intermediate", .authority = true, .from = -1, .until = 1000}},
     [OTHER_ROOT] = {NO_ISSUER,
                     {.common_name = "other root", .authority = true, .from = -1, .until = 1000}},
-    // Has the name of the true one, and signed nothing.
+    // Have the names of the true ones, and signed nothing.
+    [FALSE_ROOT] = {NO_ISSUER, {.common_name = "root", .authority = true}},
     [FALSE_INTERMEDIATE] = {NO_ISSUER, {.common_name = "intermediate", .authority = true}},
     [GOOD] = {INTERMEDIATE, {.common_name = "leaf", .dns = {"dot.test", "alt.dot.test"}}},
     [BY_ROOT] = {ROOT, {.common_name = "leaf", .dns = {"dot.test"}}},
     [WILDCARD] = {ROOT, {.common_name = "leaf", .dns = {"*.dot.test"}}},
     [ONLY_CN] = {ROOT, {.common_name = "dot.test"}},
     [BY_ADDRESS] = {ROOT, {.common_name = "leaf", .ip = {"192.0.2.1", "2001:db8::1"}}},
+    [BY_BOTH] = {ROOT, {.common_name = "leaf", .dns = {"dot.test"}, .ip = {"192.0.2.1"}}},
     [ADDRESS_AS_NAME] = {ROOT, {.common_name = "192.0.2.1", .dns = {"192.0.2.1"}}},
     [EXPIRED] = {ROOT, {.common_name = "leaf", .dns = {"dot.test"}, .from = -30, .until = -1}},
     [NOT_YET] = {ROOT, {.common_name = "leaf", .dns = {"dot.test"}, .from = 1, .until = 30}},
@@ -308,6 +312,7 @@ static void server_begin(void)
     OK(gnutls_credentials_set(server.session, GNUTLS_CRD_CERTIFICATE, server.credentials));
     if (server.tickets)
         OK(gnutls_session_ticket_enable_server(server.session, &server.ticket_key));
+    gnutls_db_set_cache_expiration(server.session, 6 * DAY); // how long it takes a ticket
     gnutls_transport_set_push_function(server.session, server_push);
     gnutls_transport_set_pull_function(server.session, server_pull);
     gnutls_transport_set_ptr(server.session, &server);
@@ -475,6 +480,13 @@ static const struct {
      "192.0.2.1",
      "name the server with '#name'"},
     {"T1 address as a DNS name", {ADDRESS_AS_NAME, END}, "", "192.0.2.1", "the address 192.0.2.1"},
+    {"name and address there, by name", {BY_BOTH, END}, "dot.test", "192.0.2.2", NULL},
+    {"name and address there, by address", {BY_BOTH, END}, "", "192.0.2.1", NULL},
+    {"T1 a name that looks like the address",
+     {BY_BOTH, END},
+     "192.0.2.1",
+     "192.0.2.1",
+     "not for 192.0.2.1"},
     {"T1 name that is the address's text",
      {BY_ADDRESS, END},
      "192.0.2.1",
@@ -579,6 +591,11 @@ static const struct {
     {"pinned true issuer of another chain appended",
      {BY_ROOT, INTERMEDIATE, END},
      {INTERMEDIATE, END},
+     "dot.test",
+     "pinned"},
+    {"pinned one of the issuer's name in its place",
+     {BY_ROOT, FALSE_ROOT, END},
+     {FALSE_ROOT, END},
      "dot.test",
      "pinned"},
 
@@ -933,8 +950,17 @@ static void test_ticket_ends_with_the_certificate(void **state)
     time_t now = wall_clock;
 
     for (size_t i = 0; i < ARRAY_LEN(resumptions); i++) {
-        struct tls_ticket *ticket = first_session(context, chain, resumptions[i].priority);
+        // Of a certificate that is still good then, so that it is not the ticket's own age.
+        struct tls_ticket *ticket = first_session(context, good_chain, resumptions[i].priority);
 
+        wall_clock = now + 2 * DAY + 1;
+        assert_int_equal(shake_hands(context, ticket), E_OK);
+        assert_true(tls_resumed(client));
+        client_free();
+        server_free();
+
+        wall_clock = now;
+        ticket = first_session(context, chain, resumptions[i].priority);
         wall_clock = now + 1;
         assert_int_equal(shake_hands(context, ticket), E_OK);
         assert_true(tls_resumed(client));

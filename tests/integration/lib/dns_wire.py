@@ -2,7 +2,7 @@
 
 The servers of the harness answer every name with data derived from the name itself, so that each
 answer can be checked against its question without any zone: `derived_rdata()` is that rule (a
-CRC of the lower-cased wire name; helper programs in C follow the same rule). Builders work on bytes because
+CRC of the lower-cased wire name; fast_dot.c follows the same rule). Builders work on bytes because
 most tests need messages that a DNS library would refuse to make.
 """
 

@@ -16,6 +16,8 @@ from .timing import scaled, wait_until
 
 # Not below .test, which unbound and kresd answer by themselves (RFC 6761).
 ZONE = "peer.example."
+# For plain DNS: nothing else uses it, so a port whose TCP side is reserved is free for UDP too.
+PLAIN_ADDRESS = "127.0.53.53"
 BIG_TXT = ["%03d" % part + "x" * 200 for part in range(20)]
 
 ZONE_FILE = f"""\
@@ -91,7 +93,7 @@ class Unbound(Peer):
 
     def __init__(self, folder: Path, identity: Identity):
         super().__init__(folder, identity)
-        self._plain_port = ReservedPort()
+        self._plain_port = ReservedPort(PLAIN_ADDRESS)
 
     @property
     def plain_port(self) -> int:
@@ -103,7 +105,7 @@ class Unbound(Peer):
             f"""\
 server:
   interface: 127.0.0.1@{self.port}
-  interface: 127.0.0.1@{self.plain_port}
+  interface: {PLAIN_ADDRESS}@{self.plain_port}
   tls-port: {self.port}
   tls-service-pem: "{self.identity.chain_path}"
   tls-service-key: "{self.identity.key_path}"
@@ -155,9 +157,8 @@ class Dnsdist(_InFrontOfUnbound):
 
     def __init__(self, folder: Path, identity: Identity):
         super().__init__(folder, identity)
-        # It insists on a plain listener, and takes port 0 for 53. The address is ours alone, since
-        # only the TCP port is reserved.
-        self._unused_port = ReservedPort("127.0.53.53")
+        # It insists on a plain listener, and takes port 0 for 53.
+        self._unused_port = ReservedPort(PLAIN_ADDRESS)
 
     def stop(self) -> None:
         super().stop()
@@ -168,18 +169,11 @@ class Dnsdist(_InFrontOfUnbound):
             f"""\
 setSecurityPollSuffix("")
 setLocal("{self._unused_port.address}:{self._unused_port.number}")
-newServer({{address="127.0.0.1:{self._origin.plain_port}"}}):setUp()
+newServer({{address="{PLAIN_ADDRESS}:{self._origin.plain_port}"}}):setUp()
 addTLSLocal("127.0.0.1:{self.port}", "{self.identity.chain_path}", "{self.identity.key_path}")
 """
         )
-        listen = ["-l", "127.0.0.1:0"]
-        return [
-            "/usr/bin/dnsdist",
-            "--supervised",
-            "-C",
-            str(self.folder / "dnsdist.conf"),
-            *listen,
-        ]
+        return ["/usr/bin/dnsdist", "--supervised", "-C", str(self.folder / "dnsdist.conf")]
 
 
 class Kresd(_InFrontOfUnbound):
@@ -197,7 +191,7 @@ trust_anchors.remove('.')
 cache.open(10 * MB, 'lmdb://{self.folder}/kresd-cache')
 net.tls("{self.identity.chain_path}", "{self.identity.key_path}")
 net.listen('127.0.0.1', {self.port}, {{ kind = 'tls' }})
-policy.add(policy.all(policy.STUB('127.0.0.1@{self._origin.plain_port}')))
+policy.add(policy.all(policy.STUB('{PLAIN_ADDRESS}@{self._origin.plain_port}')))
 """
         )
         return ["/usr/sbin/kresd", "-n", "-c", str(self.folder / "kresd.conf"), str(self.folder)]

@@ -1,0 +1,28 @@
+"""Programs that run to their end: the program under test with wrong arguments, and real clients."""
+
+import os
+import subprocess
+from pathlib import Path
+
+from .sotto_process import SANITIZER_COMPLAINT, sanitizer_environment
+from .timing import scaled
+
+
+def run_to_end(command, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+    """Run it; output as text. It must end by itself, and no sanitizer may complain."""
+    done = subprocess.run(
+        list(map(str, command)),
+        capture_output=True,
+        text=True,
+        errors="backslashreplace",
+        stdin=subprocess.DEVNULL,
+        timeout=scaled(15),
+        env={**os.environ, **sanitizer_environment(), **(environment or {})},
+    )
+    assert not SANITIZER_COMPLAINT.search(done.stderr), done.stderr
+    return done
+
+
+def binary_of(request) -> Path:
+    """The program under test."""
+    return Path(request.config.getoption("--sotto")).resolve()

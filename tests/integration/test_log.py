@@ -1,0 +1,116 @@
+"""The log: text or JSON lines, levels, and few words about what goes on for long."""
+
+import json
+import re
+import signal
+
+import pytest
+
+from lib.clients import ask, ask_many
+from lib.timing import wait_until
+
+TIMESTAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
+TEXT_LINE = re.compile(rf"^{TIMESTAMP} (error|warning|info|debug) [a-z]+: .+$")
+
+
+@pytest.fixture
+def forward(forward):
+    """With one worker: each tells of its own connections."""
+
+    def start(*servers, process=None, **options):
+        return forward(*servers, process={**(process or {}), "workers": 1}, **options)
+
+    return start
+
+
+def come_back(sotto, server) -> None:
+    server.come_back()
+    wait_until(lambda: not ask(sotto.address, "back.test").rcode(), 5, "it is back")
+    sotto.wait_count("upstream up", 1)
+
+
+def make_trouble(sotto, server) -> None:
+    """Something for every level to say."""
+    ask(sotto.address, "name.test")
+    server.go_down()
+    ask(sotto.address, "down.test")
+    come_back(sotto, server)
+    sotto.config_path.write_text('a key with "quotes", \\ and \x85: [\n')
+    mark = sotto.mark()
+    sotto.signal(signal.SIGHUP)
+    sotto.wait_log("reload failed", after=mark)
+
+
+def test_text_lines(dot_server, forward):
+    """Time, level, area and what happened."""
+    server = dot_server()
+    sotto = forward(server)
+    make_trouble(sotto, server)
+    sotto.stop()
+    for line in sotto.lines:
+        assert TEXT_LINE.match(line), line
+    said = "\n".join(sotto.lines)
+    for part in ("listening on dns://127.0.0.1:", "1 worker", "user ID", server.url, "strict"):
+        assert part in said, part
+
+
+def test_json_lines(dot_server, forward):
+    """Every line parses, whatever is in it; the same fields in all."""
+    server = dot_server()
+    sotto = forward(server, log={"level": "debug", "format": "json"})
+    make_trouble(sotto, server)
+    sotto.counters()
+    sotto.stop()
+    lines = [json.loads(line) for line in sotto.lines]
+    assert len(lines) > 8
+    for line in lines:
+        assert list(line) == ["time", "level", "area", "msg"], line
+        assert re.fullmatch(TIMESTAMP, line["time"]), line
+    assert {line["level"] for line in lines} >= {"info", "warning", "error"}
+
+
+@pytest.mark.parametrize("level", ["error", "warning", "info", "debug"])
+def test_levels(dot_server, forward, level):
+    """Nothing below the level that was asked for."""
+    levels = ["error", "warning", "info", "debug"]
+    allowed = levels[: levels.index(level) + 1]
+    server = dot_server()
+    sotto = forward(server, log={"level": "info"})
+    sotto.write_config({**sotto.config, "log": {"level": level}, "identity": {"version": level}})
+    sotto.signal(signal.SIGHUP)
+    wait_until(lambda: version_of(sotto) == level, 5, "the level is in force")
+    mark = sotto.mark()
+    server.go_down()
+    ask(sotto.address, "down.test")
+    sotto.config_path.write_text("broken: [\n")
+    sotto.signal(signal.SIGHUP)
+    sotto.wait_log("reload failed", after=mark)
+    said = {line.split()[1] for line in sotto.lines[mark:]}
+    assert said <= set(allowed), said
+    assert "error" in said
+
+
+def version_of(sotto) -> str:
+    reply = ask(sotto.address, "version.bind", "TXT", rdclass="CH")
+    return reply.answer[0][0].strings[0].decode()
+
+
+def test_no_timestamps_where_the_reader_has_its_own_clock(dot_server, forward):
+    """systemd sets JOURNAL_STREAM."""
+    sotto = forward(dot_server(), process={"environment": {"JOURNAL_STREAM": "8:12345"}})
+    sotto.stop()
+    assert sotto.lines and not [line for line in sotto.lines if re.match(r"\d{4}-", line)]
+    assert all(re.match(r"(warning|info|debug) \w+: ", line) for line in sotto.lines)
+
+
+def test_a_broken_upstream_is_one_line_and_its_return_another(dot_server, forward):
+    """With the phase and the reason in words; hundreds of failing queries add nothing."""
+    server = dot_server(listening=False)
+    sotto = forward(server, timeout=0.3, log={"level": "info"})
+    tally = ask_many(sotto.address, (f"name-{n}.test" for n in range(300)), window=300)
+    assert tally.failed == 300
+    come_back(sotto, server)
+    down = sotto.log_lines(f"{re.escape(server.url)} is down: connect: Connection refused")
+    assert len(down) == 1
+    assert len(sotto.log_lines(f"{re.escape(server.url)} is (up|back)")) == 1
+    assert len(sotto.log_lines("warning|error")) <= 3, "running as root, down, and one to spare"
