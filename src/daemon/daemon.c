@@ -67,6 +67,20 @@ static struct listener_address still_missing(const struct list *endpoints,
     return missing;
 }
 
+// Whether we are on the same port, and one of the two addresses is every address.
+static bool is_own_port(const struct daemon *daemon, const struct listener_address *wanted)
+{
+    list_for_each(node, &daemon->endpoints) {
+        const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+
+        if (address_port(&endpoint->bound) == address_port(&wanted->address) &&
+            (endpoint->wanted.transports & wanted->transports) &&
+            (address_is_wildcard(&endpoint->bound) || address_is_wildcard(&wanted->address)))
+            return true;
+    }
+    return false;
+}
+
 static void say_missing(const struct daemon *daemon, const char *text)
 {
     if (daemon->log)
@@ -89,8 +103,9 @@ static int open_missing(struct daemon *daemon, const struct listener_options *op
             missing = still_missing(&daemon->endpoints, wanted);
         if (missing.transports == 0)
             continue;
-        endpoint = endpoint_open(&missing, daemon->worker_count,
-                                 endpoint_needs_only_v6(options, wanted), error);
+        endpoint =
+            endpoint_open(&missing, daemon->worker_count, endpoint_needs_only_v6(options, wanted),
+                          opened != &daemon->endpoints && is_own_port(daemon, &missing), error);
         if (endpoint) {
             endpoint->wanted.address = wanted->address;
             list_append(opened, &endpoint->node);

@@ -102,9 +102,10 @@ static int check_free(const struct address *address, int type, bool only_v6)
 }
 
 // Opens one kind for all workers; the port is settled by the first. 0 or an errno.
-static int open_kind(struct endpoint *endpoint, int *fds, unsigned workers, int type, bool only_v6)
+static int open_kind(struct endpoint *endpoint, int *fds, unsigned workers, int type, bool only_v6,
+                     bool beside_own)
 {
-    int error = check_free(&endpoint->bound, type, only_v6);
+    int error = beside_own ? 0 : check_free(&endpoint->bound, type, only_v6);
 
     for (unsigned i = 0; i < workers && error == 0; i++) {
         fds[i] = type == SOCK_DGRAM ? socket_open_udp(&endpoint->bound, only_v6)
@@ -115,10 +116,13 @@ static int open_kind(struct endpoint *endpoint, int *fds, unsigned workers, int 
     return error;
 }
 
-static const char *remedy(int error)
+static const char *remedy(int error, bool beside_own)
 {
     switch (error) {
     case EADDRINUSE:
+        if (beside_own) // SO_REUSEPORT is for sockets of the same user
+            return "the sockets that were opened there before privileges were given up are in the "
+                   "way; this change takes a restart";
         return "another program listens there ('ss -lntup' shows which); stop it, or choose "
                "another "
                "address or port with -l";
@@ -135,7 +139,7 @@ static const char *remedy(int error)
 }
 
 struct endpoint *endpoint_open(const struct listener_address *wanted, unsigned workers,
-                               bool only_v6, struct config_error *error)
+                               bool only_v6, bool beside_own, struct config_error *error)
 {
     struct endpoint *endpoint = make(wanted);
     int tries = address_port(&wanted->address) == 0 ? PORT_TRIES : 1;
@@ -145,9 +149,9 @@ struct endpoint *endpoint_open(const struct listener_address *wanted, unsigned w
         endpoint->bound = wanted->address;
         code = 0;
         if (wanted->transports & LISTENER_UDP)
-            code = open_kind(endpoint, endpoint->udp, workers, SOCK_DGRAM, only_v6);
+            code = open_kind(endpoint, endpoint->udp, workers, SOCK_DGRAM, only_v6, beside_own);
         if (code == 0 && wanted->transports & LISTENER_TCP)
-            code = open_kind(endpoint, endpoint->tcp, workers, SOCK_STREAM, only_v6);
+            code = open_kind(endpoint, endpoint->tcp, workers, SOCK_STREAM, only_v6, beside_own);
         if (code == 0)
             return endpoint;
         close_all(endpoint);
@@ -158,7 +162,7 @@ struct endpoint *endpoint_open(const struct listener_address *wanted, unsigned w
     char url[LISTENER_URL_SIZE];
 
     snprintf(error->text, sizeof(error->text), "cannot listen on %s: %s: %s",
-             listener_url_to_text(wanted, url), strerror(code), remedy(code));
+             listener_url_to_text(wanted, url), strerror(code), remedy(code, beside_own));
     free(endpoint);
     errno = code;
     return NULL;

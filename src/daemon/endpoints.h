@@ -18,10 +18,11 @@ struct endpoint {
     int tcp[CONFIG_WORKERS_MAX];
 };
 
-// Opens the sockets of one address for all workers. `only_v6`: see socket_open_udp(). NULL with
-// errno, and with what went wrong and what to do in `error`.
+// Opens the sockets of one address for all workers. `only_v6`: see socket_open_udp(). `beside_own`:
+// who is there already are our own sockets, at another address of the same port. NULL with errno,
+// and with what went wrong and what to do in `error`.
 NONNULL NODISCARD struct endpoint *endpoint_open(const struct listener_address *wanted,
-                                                 unsigned workers, bool only_v6,
+                                                 unsigned workers, bool only_v6, bool beside_own,
                                                  struct config_error *error);
 
 // Takes over the sockets that systemd passed (sd_listen_fds(3)), and appends an endpoint for each

@@ -80,17 +80,17 @@ def test_a_flood_of_names_that_nobody_answers(dot_server, forward):
 
 @pytest.mark.parametrize("name", ["flood.test", "flood.localhost"])
 def test_a_flood_of_one_name(forward, fast_dot, name):
-    """C7: as fast as it goes; at least 95 of 100 others are answered, asking as stubs do."""
+    """C7: as fast as it is answered; at least 95 of 100 others are answered, asking as stubs do."""
     sotto = forward(fast_dot, log={"level": "info"})
     with UdpClient(sotto.address) as flooder:
         flooder.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 22)
-        flooder.sock.setblocking(False)
         query = wire.query(name)
         stubs = Stubs(sotto.address, 40)
         while stubs.is_alive():
-            for _ in range(200):
+            for _ in range(300):
                 flooder.send(query)
-            drain(flooder.sock)
+            # Always a few hundred waiting; more would only be thrown away by the kernel.
+            receive_some(flooder.sock, 200)
         assert stubs.answered >= 0.95 * 40
         tally = ask_many(sotto.address, (f"after-{n}.test" for n in range(100)))
     assert (tally.right, tally.wrong) == (100, 0)
@@ -120,18 +120,20 @@ class Stubs(threading.Thread):
         return False
 
 
-def drain(sock) -> None:
+def receive_some(sock, count: int) -> None:
+    sock.settimeout(0.05)
     try:
-        while True:
+        for _ in range(count):
             sock.recv(4096)
-    except BlockingIOError:
+    except TimeoutError:
         pass
 
 
 def test_more_queries_in_flight_than_allowed_are_told_so(dot_server, forward):
     """C7: bounded, counted, said, and over as soon as there is room."""
     server = dot_server(on_query=by_name(answer, flood=hold))
-    sotto = forward(server, timeout=5.0, **{"max-in-flight": 100})
+    one_worker = {"workers": 1}  # the limit is that of each
+    sotto = forward(server, process=one_worker, timeout=5.0, **{"max-in-flight": 100})
     assert_own_answer(ask(sotto.address, "warm-up.test"), "warm-up.test")
     with UdpClient(sotto.address) as flooder:
         for number in range(100):
