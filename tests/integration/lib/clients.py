@@ -150,14 +150,6 @@ class UdpClient:
             reply = self.receive()
             assert_own_raw(reply, names[ident_of(reply)])
 
-    def assert_silence(self, seconds: float) -> None:
-        self.sock.settimeout(seconds)
-        try:
-            unexpected = self.sock.recv(65535)
-        except TimeoutError:
-            return
-        raise AssertionError(f"expected silence, got {unexpected!r}")
-
 
 class TcpClient:
     """A TCP connection to the server: pipelined messages, or any octets at all."""
