@@ -3,7 +3,7 @@
 import pytest
 
 from lib.clients import Bystanders, ask, ask_many, assert_failed, assert_own_answer
-from lib.faulty_dot import answering_from, hold
+from lib.faulty_dot import accept_and_freeze, answering_from, hold
 from lib.sotto_process import HEARD_BY
 from lib.timing import within
 
@@ -83,6 +83,22 @@ def test_the_second_address_works_when_the_first_does_not(bootstrap, dot_server,
     sotto = forward_by_name(bootstrap, dot_server())
     with within(HEARD_BY):
         assert_own_answer(ask(sotto.address, "first.test"), "first.test")
+
+
+def test_addresses_are_raced_through_the_handshake(bootstrap, dot_server, forward_by_name):
+    """T4: one that accepts and then stalls is overtaken, and left."""
+    server = dot_server()
+    stalling = dot_server(address="127.0.0.2", port=server.port, on_connection=accept_and_freeze)
+    bootstrap.table[NAME] = ["127.0.0.2", "127.0.0.1"]
+    sotto = forward_by_name(bootstrap, server)
+    with within(1.0):  # less than a set-up may take by itself
+        assert_own_answer(ask(sotto.address, "first.test"), "first.test")
+    assert stalling.wait_closed(stalling.connections[0])
+    # The winner is where the next one begins.
+    server.connections[0].close()
+    assert_own_answer(ask(sotto.address, "second.test"), "second.test")
+    assert len(stalling.connections) <= sotto.workers
+    assert sotto.count("upstream down") == 0
 
 
 def test_an_unknown_name_is_a_failure_with_a_reason(bootstrap, dot_server, forward_by_name):
