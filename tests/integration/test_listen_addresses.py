@@ -1,6 +1,7 @@
 """Where it listens: transports, families, wildcards, addresses that come and go."""
 
 import socket
+import subprocess
 
 import pytest
 
@@ -15,6 +16,7 @@ from lib.clients import (
 )
 from lib.net_namespace import NetNamespace
 from lib.net_namespace import available as namespaces_available
+from lib.ports import own_address
 
 needs_namespace = pytest.mark.skipif(
     not namespaces_available(), reason="needs a network namespace (root)"
@@ -89,11 +91,9 @@ def test_replies_leave_from_the_address_that_was_asked(dot_server, forward, wild
         exchange(Address("::1", port), socket.socket, "six.test")
 
 
-def test_both_wildcards_on_one_port(dot_server, forward, start_sotto):
+def test_both_wildcards_on_one_port(dot_server, forward):
     """E6: each family has its own socket then."""
-    first = forward(dot_server(), listen=["dns://0.0.0.0:0"])
-    port = first.address.port
-    first.stop()
+    _, port = own_address()
     sotto = forward(dot_server(), listen=[f"dns://0.0.0.0:{port}", f"dns://[::]:{port}"])
     exchange(Address("127.0.0.3", port), socket.socket, "four.test")
     exchange(Address("::1", port), socket.socket, "six.test")
@@ -116,8 +116,6 @@ def test_ipv6_replies_leave_from_the_address_that_was_asked(namespace, forward_i
 def test_without_ipv6_the_default_listens_on_ipv4(namespace, forward_inside):
     """E6: carries on, and says what is missing."""
     write = "echo 1 > /proc/sys/net/ipv6/conf/all/disable_ipv6"
-    import subprocess
-
     subprocess.run(namespace.command(["sh", "-c", write]), check=True)
     sotto = forward_inside(listen=["dns://127.0.0.1:53", "dns://[::1]:53"])
     assert sotto.log_lines(r"\[::1\]:53")

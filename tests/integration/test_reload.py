@@ -20,6 +20,7 @@ from lib.clients import (
     assert_own_raw,
 )
 from lib.faulty_dot import answer, by_name, hold
+from lib.ports import own_address
 from lib.timing import variant, wait_until
 
 
@@ -59,10 +60,7 @@ def wait_version(sotto, text: str) -> None:
 
 @pytest.fixture
 def free_address() -> Address:
-    """An address that nobody else uses, so that it is free whenever we do not listen there."""
-    # Outside the ports that the kernel hands out, in a network that no other test is in.
-    number = os.getpid() % 0x10000
-    return Address(f"127.77.{number >> 8}.{max(1, number & 255)}", 20000 + number % 10000)
+    return Address(*own_address())
 
 
 # What is wrong changes nothing
@@ -135,28 +133,28 @@ def test_a_ca_file_without_certificates(dot_server, forward, tmp_path):
 
 
 @pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
-def test_a_port_in_use(dot_server, forward, kind):
+def test_a_port_in_use(dot_server, forward, free_address, kind):
     """E4: the new address cannot be had, so none of the changes is made."""
     server, second = dot_server(), dot_server()
     sotto = forward(server)
     with socket.socket(socket.AF_INET, kind) as taken:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind(tuple(free_address))
         if kind == socket.SOCK_STREAM:
             taken.listen()
-        port = taken.getsockname()[1]
-        config = {**sotto.config, "listen": ["dns://127.0.0.1:0", f"dns://127.0.0.1:{port}"]}
+        url = f"dns://{free_address.host}:{free_address.port}"
+        config = {**sotto.config, "listen": ["dns://127.0.0.1:0", url]}
         servers = [{**config["upstream"]["servers"][0], "url": second.url}]
         config["upstream"] = {**config["upstream"], "servers": servers}
         assert_serves(sotto, "before.test")
         files = sotto.open_files() - len(server.open_connections())
         for _ in range(3):
             line = failed_reload(sotto, lambda: sotto.write_config(config))
-            assert f"cannot listen on dns://127.0.0.1:{port}" in line and "in use" in line
+            assert f"cannot listen on {url}" in line and "in use" in line
         assert_serves(sotto, "after.test")
         assert sotto.open_files() - len(server.open_connections()) <= files + 1
     assert not second.connections
     sotto.reload(config)
-    assert_serves(sotto, "now-free.test", Address("127.0.0.1", port))
+    assert_serves(sotto, "now-free.test", free_address)
 
 
 # What stays is untouched

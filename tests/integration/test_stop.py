@@ -9,6 +9,7 @@ import pytest
 from lib import dns_wire as wire
 from lib.clients import TcpClient, UdpClient, assert_failed, assert_own_raw
 from lib.faulty_dot import answer, by_name, hold
+from lib.ports import own_address
 from lib.timing import scaled, within
 
 
@@ -122,13 +123,14 @@ def test_a_client_that_does_not_read_does_not_hold_up_the_end(dot_server, forwar
 def test_after_a_kill_it_starts_again_on_the_same_port(dot_server, forward):
     """E5: with connections of the old one still being wound up."""
     server = dot_server()
-    first = forward(server)
+    host, port = own_address()
+    first = forward(server, listen=[f"dns://{host}:{port}"])
     address = first.address
     with TcpClient(address) as client:
         client.send(wire.query("first.test"))
         assert_own_raw(client.receive(), "first.test")
         first.kill()
-        second = forward(server, listen=[f"dns://127.0.0.1:{address.port}"])
+        second = forward(server, listen=[f"dns://{host}:{port}"])
     assert second.address == address
     with TcpClient(address) as client:
         client.send(wire.query("second.test"))

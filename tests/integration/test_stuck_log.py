@@ -9,7 +9,7 @@ import yaml
 
 from lib import dns_wire as wire
 from lib.clients import Address, Bystanders, UdpClient, ask, ask_many, assert_own_answer
-from lib.ports import ReservedPort
+from lib.ports import own_address
 from lib.sotto_process import upstream_config
 from lib.timing import scaled, wait_until, within
 
@@ -20,9 +20,7 @@ def run_with_stderr(request, tmp_path, authority):
     started = []
 
     def start(server, stderr, level="debug", wrap=lambda command: command, **options):
-        port = ReservedPort("127.0.0.1")
-        address = Address(port.address, port.number)
-        port.release()
+        address = Address(*own_address())
         config = upstream_config(
             {"url": server.url, "ca-file": str(authority.ca_path)},
             listen=[f"dns://{address.host}:{address.port}"],

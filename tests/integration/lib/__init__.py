@@ -13,5 +13,11 @@ slow_link       a TCP relay with round-trip time, limited bandwidth and freezes
 peers           real servers: unbound, dnsdist, kresd
 clients         how the tests ask: UDP, TCP, pipelined, dig, kdig, bystanders
 sotto_process   the program under test
+transports      the same raw messages over UDP and TCP
+spoofed_udp     datagrams from any source
+limits          resource limits of a program, also while it runs
+preload         libraries under a program: memory that runs out, clocks that jump
+run_once        programs that run to their end
+unprivileged    running as nobody
 counter_names   what the tests call an event, and the counter that must count it
 """

@@ -5,7 +5,20 @@ refused, the kernel gives it to nobody else, and a server that sets SO_REUSEADDR
 do) can listen on it at any time.
 """
 
+import itertools
+import os
 import socket
+
+_numbers = itertools.count()
+
+
+def own_address() -> tuple[str, int]:
+    """A loopback address and port that nobody else uses, free whenever we do not listen there.
+
+    Outside the ports that the kernel hands out, in a network of this process's own.
+    """
+    process = os.getpid() % 0x10000
+    return f"127.77.{process >> 8}.{max(1, process & 255)}", 20000 + next(_numbers) % 10000
 
 
 class ReservedPort:
