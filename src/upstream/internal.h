@@ -121,6 +121,7 @@ struct server {
 
     // What was learnt about the server's limits.
     usec_t idle_limit; // it closes idle connections after about this; 0: unknown
+    usec_t idle_seen;  // how long the last connection that it closed had been idle; 0: none
     usec_t idle_limit_until;
     unsigned query_limit; // it closes a connection after this many; 0: unknown
     usec_t query_limit_until;

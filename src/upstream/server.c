@@ -332,6 +332,16 @@ void server_open_failed(struct connection *connection, enum stream_phase phase, 
 
 // ---- Connections that end
 
+// One close may have any cause; a second after about the same idle time shows a limit.
+static void learn_idle_limit(struct server *server, usec_t idle)
+{
+    if (idle / 2 <= server->idle_seen && server->idle_seen <= idle * 2) {
+        server->idle_limit = MAX(MIN(idle, server->idle_seen) * 3 / 4, IDLE_LIMIT_MIN);
+        server->idle_limit_until = set_now(server->set) + IDLE_LIMIT_KEPT;
+    }
+    server->idle_seen = idle;
+}
+
 // A connection closed under queries: did the server close it for idleness just as they were sent,
 // or does it take only so many?
 static void learn_limits(struct server *server, const struct connection *connection)
@@ -343,8 +353,7 @@ static void learn_limits(struct server *server, const struct connection *connect
     if (connection->idle_before >= IDLE_RACE_MIN &&
         now - connection->last_sent < server->rtt.smoothed * 2 + IDLE_RACE_MIN &&
         connection->last_read < connection->last_sent) {
-        server->idle_limit = MAX(connection->idle_before * 3 / 4, IDLE_LIMIT_MIN);
-        server->idle_limit_until = now + IDLE_LIMIT_KEPT;
+        learn_idle_limit(server, connection->idle_before);
         return;
     }
     // A query sent after the last reply may just have crossed a close that had other causes.
@@ -394,8 +403,7 @@ void server_closed_idle(struct connection *connection, bool by_peer)
     counter_inc(server->set->counters, COUNTER_upstream_connections_idle);
     if (!by_peer || connection->answered == 0 || idle < IDLE_LIMIT_MIN)
         return;
-    server->idle_limit = idle * 7 / 8;
-    server->idle_limit_until = now + IDLE_LIMIT_KEPT;
+    learn_idle_limit(server, idle);
 }
 
 usec_t server_idle_limit(const struct server *server, const struct connection *connection)
