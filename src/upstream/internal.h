@@ -115,7 +115,6 @@ struct server {
     usec_t backoff;
     usec_t backoff_until;
     struct rtt rtt;
-    struct log_limit retry_log;
     enum dns_ede ede;
     char reason[SERVER_REASON_SIZE]; // why it is down, phase first
 
@@ -209,6 +208,11 @@ NONNULL void server_answered(struct server *server);
 NONNULL void server_drain_later(struct server *server);
 // How long a connection may be idle before we close it.
 NONNULL usec_t server_idle_limit(const struct server *server, const struct connection *connection);
+
+// announce.c
+NONNULL void announce_connected(struct server *server, const struct connection *connection);
+NONNULL void announce_down(struct server *server);
+NONNULL void announce_back(struct server *server);
 
 // connection.c
 // NULL with errno if it fails at once.

@@ -12,9 +12,11 @@
 struct upstream_plan_server {
     const struct upstream_server_options *options;
     struct tls_context *tls;
-    // What was logged, so that one worker speaks for all.
-    atomic_bool announced;
-    atomic_bool down;
+    // What the log was told (announce.c): one worker speaks for all.
+    atomic_bool said_connected;
+    atomic_bool said_down;
+    _Atomic usec_t quiet_until; // no line that it is down before
+    atomic_uint unsaid;         // times that it would have been said since the last such line
 };
 
 struct upstream_plan {

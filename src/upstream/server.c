@@ -136,26 +136,11 @@ static void back_off(struct server *server)
     server->backoff_until = set_now(server->set) + server->backoff;
 }
 
-// One line for all workers when it goes down, then a reminder now and then.
-static void log_down(struct server *server)
-{
-    struct upstream_set *set = server->set;
-    bool passed;
-    uint32_t suppressed;
-
-    passed = log_limit_pass(&server->retry_log, set_now(set), &suppressed);
-    if (!atomic_exchange(&server->shared->down, true))
-        log_warning(set->log, "upstream", "%s is down: %s", server->options->url, server->reason);
-    else if (passed && server->state == SERVER_DOWN)
-        log_warning(set->log, "upstream", "%s is still down: %s (tried %u more times)",
-                    server->options->url, server->reason, suppressed);
-}
-
 // The server did not do its part: it is down, for at least the back-off.
 static void go_down(struct server *server)
 {
     back_off(server);
-    log_down(server);
+    announce_down(server);
     if (server->state == SERVER_UP) {
         server->state = SERVER_DOWN;
         counter_inc(server->set->counters, COUNTER_upstream_down);
@@ -166,18 +151,14 @@ static void go_down(struct server *server)
 
 void server_answered(struct server *server)
 {
-    struct upstream_set *set = server->set;
-
     server->failures = 0;
     server->suspect = false;
     if (LIKELY(server->state == SERVER_UP))
         return;
     server->state = SERVER_UP;
     server->backoff = 0;
-    server->retry_log = (struct log_limit){0};
-    counter_inc(set->counters, COUNTER_upstream_up);
-    if (atomic_exchange(&server->shared->down, false))
-        log_info(set->log, "upstream", "%s is back", server->options->url);
+    counter_inc(server->set->counters, COUNTER_upstream_up);
+    announce_back(server);
 }
 
 // ---- Dialling
@@ -264,29 +245,6 @@ void server_resolved(struct server *server, const struct address *addresses, uns
     dial(server);
 }
 
-static void announce(struct server *server, struct connection *connection)
-{
-    struct upstream_set *set = server->set;
-    const struct tls *tls = connection->stream.tls;
-    char address[ADDRESS_TEXT_MAX];
-    char identity[TLS_REASON_SIZE + UPSTREAM_NAME_SIZE];
-    enum log_level level = atomic_exchange(&server->shared->announced, true) ? LOG_DEBUG : LOG_INFO;
-
-    if (!log_enabled(set->log, level))
-        return;
-    if (tls_verified(tls))
-        snprintf(identity, sizeof(identity), "verified %s",
-                 server->options->endpoint.auth_name[0] ? server->options->endpoint.auth_name
-                 : server->options->pin_count > 0       ? "by pin"
-                                                        : "by address");
-    else
-        snprintf(identity, sizeof(identity), "NOT verified (%s), profile opportunistic",
-                 tls_reason(tls));
-    log_write(set->log, level, "upstream", "connected to %s (%s): %s, %s%s", server->options->url,
-              address_to_text(&connection->address, address), tls_version(tls), identity,
-              tls_resumed(tls) ? ", resumed" : "");
-}
-
 void server_opened(struct connection *connection)
 {
     struct server *server = connection->server;
@@ -304,7 +262,7 @@ void server_opened(struct connection *connection)
     end_dial(server); // the race is won
     if (server->state == SERVER_UP)
         server->backoff = server->backoff_until = 0;
-    announce(server, connection);
+    announce_connected(server, connection);
     if (server->retired) {
         connection_retire(connection);
         return;

@@ -15,10 +15,10 @@ TEXT_LINE = re.compile(rf"^{TIMESTAMP} (error|warning|info|debug) [a-z]+: .+$")
 
 @pytest.fixture
 def forward(forward):
-    """With one worker: each tells of its own connections."""
+    """With one worker unless the test says more: each has connections of its own to tell of."""
 
     def start(*servers, process=None, **options):
-        return forward(*servers, process={**(process or {}), "workers": 1}, **options)
+        return forward(*servers, process={"workers": 1, **(process or {})}, **options)
 
     return start
 
@@ -114,3 +114,38 @@ def test_a_broken_upstream_is_one_line_and_its_return_another(dot_server, forwar
     assert len(down) == 1
     assert len(sotto.log_lines(f"{re.escape(server.url)} is (up|back)")) == 1
     assert len(sotto.log_lines("warning|error")) <= 3, "running as root, down, and one to spare"
+
+
+def test_one_worker_tells_for_all(dot_server, forward):
+    """However many meet the broken upstream, it is down once and back once."""
+    server = dot_server(listening=False)
+    sotto = forward(server, timeout=0.3, log={"level": "info"}, process={"workers": 4})
+    # From many ports, so that every worker gets some.
+    wait_until(
+        lambda: ask(sotto.address, "down.test").rcode() and sotto.count("upstream down") >= 3,
+        10,
+        "three workers found it down",
+    )
+    server.come_back()
+    wait_until(
+        lambda: not ask(sotto.address, "up.test").rcode() and sotto.count("upstream up") >= 3,
+        10,
+        "three workers found it back",
+    )
+    assert len(sotto.log_lines(r"is down: connect: ")) == 1
+    assert len(sotto.log_lines(r"is back")) == 1
+
+
+def test_an_upstream_that_flaps_is_a_line_now_and_then(dot_server, forward):
+    server = dot_server(listening=False)
+    sotto = forward(server, timeout=0.5, log={"level": "info"})
+    for flap in range(1, 9):
+        wait_until(lambda: ask(sotto.address, "down.test").rcode(), 5, "it is down")
+        sotto.wait_count("upstream down", flap)
+        server.come_back()
+        wait_until(lambda: not ask(sotto.address, "up.test").rcode(), 5, "it is back")
+        sotto.wait_count("upstream up", flap)
+        server.go_down()
+    down, back = sotto.log_lines(r"is (still )?down: "), sotto.log_lines(r"is back")
+    # Ten seconds between two; the flaps take about one.
+    assert 1 <= len(down) <= 3 and 1 <= len(back) <= len(down)
