@@ -1,5 +1,5 @@
-// Cursors over bytes, in network byte order. The first step out of bounds makes the error stick:
-// later reads give 0, later writes do nothing, and the caller checks once, at the end.
+// Numbers in network byte order, and a cursor that writes bytes. Its first step out of bounds makes
+// the error stick: later writes do nothing, and the caller checks once, at the end.
 #pragma once
 
 #include <stdbool.h>
@@ -8,34 +8,6 @@
 #include <string.h>
 
 #include "base/compiler.h"
-
-struct reader {
-    const uint8_t *base;
-    size_t size;
-    size_t pos;
-    bool failed;
-};
-
-static inline struct reader reader_of(const uint8_t *bytes, size_t size)
-{
-    return (struct reader){.base = bytes, .size = size};
-}
-
-static inline size_t reader_left(const struct reader *r)
-{
-    return r->failed ? 0 : r->size - r->pos;
-}
-
-// Steps over `count` bytes and returns where they start, or NULL past the end.
-static inline const uint8_t *reader_take(struct reader *r, size_t count)
-{
-    if (UNLIKELY(r->failed || count > r->size - r->pos)) {
-        r->failed = true;
-        return NULL;
-    }
-    r->pos += count;
-    return r->base + r->pos - count;
-}
 
 static inline uint16_t get_u16(const uint8_t *at)
 {
@@ -57,27 +29,6 @@ static inline void put_u32(uint8_t *at, uint32_t value)
 {
     put_u16(at, (uint16_t)(value >> 16));
     put_u16(at + 2, (uint16_t)value);
-}
-
-static inline uint8_t reader_u8(struct reader *r)
-{
-    const uint8_t *at = reader_take(r, 1);
-
-    return at ? *at : 0;
-}
-
-static inline uint16_t reader_u16(struct reader *r)
-{
-    const uint8_t *at = reader_take(r, 2);
-
-    return at ? get_u16(at) : 0;
-}
-
-static inline uint32_t reader_u32(struct reader *r)
-{
-    const uint8_t *at = reader_take(r, 4);
-
-    return at ? get_u32(at) : 0;
 }
 
 struct writer {

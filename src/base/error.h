@@ -6,16 +6,13 @@
     X(NOMEM, "out of memory")                                                                      \
     X(INVALID, "invalid value")                                                                    \
     X(RANGE, "value out of range")                                                                 \
-    X(SPACE, "no room left in the buffer")                                                         \
     X(SHORT, "message is shorter than a DNS header")                                               \
     X(MALFORMED, "malformed DNS message")                                                          \
     X(BADEDNS, "malformed EDNS data")                                                              \
     X(MISMATCH, "reply does not match its query")                                                  \
-    X(LIMIT, "limit reached")                                                                      \
     X(SYSTEM, "system call failed")                                                                \
     X(TLS, "TLS failure")                                                                          \
     X(VERIFY, "certificate verification failed")                                                   \
-    X(TIMEOUT, "timed out")                                                                        \
     X(CLOSED, "connection closed by peer")                                                         \
     X(AGAIN, "would block")
 

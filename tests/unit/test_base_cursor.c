@@ -5,20 +5,6 @@
 
 #include <cmocka.h>
 
-static void test_reads_in_network_order(void **state)
-{
-    static const uint8_t bytes[] = {0x01, 0x23, 0x45, 0x67, 0x89, 0xab, 0xcd, 0xef};
-    struct reader r = reader_of(bytes, sizeof(bytes));
-
-    assert_int_equal(reader_u8(&r), 0x01);
-    assert_int_equal(reader_u16(&r), 0x2345);
-    assert_int_equal(reader_u32(&r), 0x6789abcd);
-    assert_int_equal(reader_left(&r), 1);
-    assert_ptr_equal(reader_take(&r, 1), bytes + 7);
-    assert_int_equal(reader_left(&r), 0);
-    assert_false(r.failed);
-}
-
 static void test_highest_bits_are_kept(void **state)
 {
     static const uint8_t bytes[] = {0xff, 0xfe, 0xfd, 0xfc};
@@ -27,42 +13,11 @@ static void test_highest_bits_are_kept(void **state)
     assert_int_equal(get_u32(bytes), 0xfffefdfc);
 }
 
-static void test_read_error_sticks(void **state)
-{
-    static const uint8_t bytes[] = {1, 2, 3};
-    struct reader r = reader_of(bytes, sizeof(bytes));
-
-    assert_int_equal(reader_u8(&r), 1);
-    assert_int_equal(reader_u32(&r), 0);
-    assert_true(r.failed);
-    assert_int_equal(reader_left(&r), 0);
-    // There would be room for these.
-    assert_int_equal(reader_u8(&r), 0);
-    assert_int_equal(reader_u16(&r), 0);
-    assert_null(reader_take(&r, 0));
-}
-
-static void test_read_to_the_exact_end(void **state)
-{
-    static const uint8_t bytes[] = {1, 2, 3, 4};
-    struct reader r = reader_of(bytes, sizeof(bytes));
-
-    assert_int_equal(reader_u32(&r), 0x01020304);
-    assert_ptr_equal(reader_take(&r, 0), bytes + 4);
-    assert_false(r.failed);
-    assert_int_equal(reader_u8(&r), 0);
-    assert_true(r.failed);
-}
-
 static void test_sizes_do_not_overflow(void **state)
 {
     uint8_t bytes[4] = {0};
-    struct reader r = reader_of(bytes, sizeof(bytes));
     struct writer w = writer_of(bytes, sizeof(bytes));
 
-    assert_int_equal(reader_u8(&r), 0);
-    assert_null(reader_take(&r, SIZE_MAX));
-    assert_true(r.failed);
     writer_u8(&w, 0);
     assert_null(writer_take(&w, SIZE_MAX));
     assert_true(w.failed);
@@ -110,10 +65,7 @@ static void test_write_error_sticks(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_reads_in_network_order),
         cmocka_unit_test(test_highest_bits_are_kept),
-        cmocka_unit_test(test_read_error_sticks),
-        cmocka_unit_test(test_read_to_the_exact_end),
         cmocka_unit_test(test_sizes_do_not_overflow),
         cmocka_unit_test(test_writes_in_network_order),
         cmocka_unit_test(test_write_error_sticks),
