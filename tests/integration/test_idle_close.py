@@ -44,6 +44,22 @@ def test_nothing_is_concluded_from_an_idle_close(dot_server, forward, end):
 
 
 @pytest.mark.parametrize("end", ENDINGS.values(), ids=ENDINGS.keys())
+def test_one_close_shows_no_limit(dot_server, forward, end):
+    """T5 T8: a server that restarts once is not one that closes whatever is idle for a moment."""
+    server = dot_server()
+    sotto = forward(server)
+    assert_own_answer(ask(sotto.address, "first.test"), "first.test")
+    server.stopping.wait(0.1)
+    for conn in server.open_connections():
+        end(conn)
+    assert_own_answer(ask(sotto.address, "second.test"), "second.test")
+    # Idle for longer than the first one was.
+    server.stopping.wait(0.5)
+    assert_own_answer(ask(sotto.address, "third.test"), "third.test")
+    assert len(server.connections) == 2
+
+
+@pytest.mark.parametrize("end", ENDINGS.values(), ids=ENDINGS.keys())
 def test_a_query_that_crosses_the_close_is_answered(dot_server, forward, end):
     """T5 T6: the query is on its way while the close is."""
     server = dot_server()

@@ -86,8 +86,6 @@ def test_thousands_of_queries_over_one_verified_connection(sotto):
 
 
 def test_a_new_connection_resumes(sotto, peer, forward):
-    if peer.program == "unbound":
-        pytest.skip("this version of unbound resumes only with ticket keys from files")
     again = forward(peer, server_options={"idle-timeout": "200ms"})
     number = itertools.count()
 

@@ -5,6 +5,7 @@ outside. unbound holds the zone; dnsdist and kresd stand in front of a plain unb
 returns once the DoT port takes connections.
 """
 
+import os
 import shutil
 import socket
 import subprocess
@@ -101,6 +102,8 @@ class Unbound(Peer):
 
     def command(self) -> list[str]:
         (self.folder / "peer.zone").write_text(ZONE_FILE)
+        # It hands out no tickets without: name, AES key and HMAC key.
+        (self.folder / "ticket.key").write_bytes(os.urandom(80))
         (self.folder / "unbound.conf").write_text(
             f"""\
 server:
@@ -109,6 +112,7 @@ server:
   tls-port: {self.port}
   tls-service-pem: "{self.identity.chain_path}"
   tls-service-key: "{self.identity.key_path}"
+  tls-session-ticket-keys: "{self.folder}/ticket.key"
   directory: "{self.folder}"
   username: ""
   chroot: ""
