@@ -144,3 +144,15 @@ def fast_dot(tmp_path_factory, identity):
     server = FastDot(binary, identity)
     yield server
     server.stop()
+
+
+@pytest.fixture
+def server(dot_server):
+    """The plainest case: an upstream that answers."""
+    return dot_server()
+
+
+@pytest.fixture
+def sotto(forward, server):
+    """And the program in front of it."""
+    return forward(server)

@@ -11,16 +11,6 @@ Z = 0x0040
 UPSTREAM_FLAGS = wire.QR | wire.RA
 
 
-@pytest.fixture
-def server(dot_server):
-    return dot_server()
-
-
-@pytest.fixture
-def sotto(forward, server):
-    return forward(server)
-
-
 def exchange(sotto, transport, **options):
     with connect(sotto.address, transport) as client:
         return wire.parse(client.exchange(wire.query("flags.test", **options)))

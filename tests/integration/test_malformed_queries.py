@@ -60,16 +60,6 @@ def assert_formerr(sotto, cases: dict[str, bytes], transport: str) -> None:
     assert sotto.count("malformed queries") == len(cases)
 
 
-@pytest.fixture
-def server(dot_server):
-    return dot_server()
-
-
-@pytest.fixture
-def sotto(forward, server):
-    return forward(server)
-
-
 # Q1
 
 

@@ -33,16 +33,6 @@ def ask_with(sotto, transport, *records: bytes):
         return wire.parse(client.exchange(query))
 
 
-@pytest.fixture
-def server(dot_server):
-    return dot_server()
-
-
-@pytest.fixture
-def sotto(forward, server):
-    return forward(server)
-
-
 @pytest.mark.parametrize("count", [10_000, 16_000])
 def test_thousands_of_empty_options(sotto, server, count):
     """Q12: read once, not copied anywhere."""
