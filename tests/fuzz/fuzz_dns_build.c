@@ -9,6 +9,7 @@
 
 #include "dns/name.h"
 #include "dns/tables.h"
+#include "input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 

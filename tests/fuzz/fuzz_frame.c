@@ -11,6 +11,7 @@
 
 #include "base/cursor.h"
 #include "base/error.h"
+#include "input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
 
