@@ -21,8 +21,8 @@ struct worker {
     struct engine *engine;
     struct listener *listener;
     usec_t drain_timeout;
-    struct loop_task stop;
-    struct loop_task finish;
+    struct task stop;
+    struct task finish;
     struct wheel_timer drain_timer;
     pthread_t thread;
 };
@@ -35,7 +35,7 @@ struct change {
 };
 
 struct worker_update {
-    struct loop_task task;
+    struct task task;
     struct worker *worker;
     sem_t *applied;
     struct upstream_plan *plan;
@@ -44,8 +44,8 @@ struct worker_update {
     struct list changes;
 };
 
-static void on_stop(struct loop_task *task);
-static void on_finish(struct loop_task *task);
+static void on_stop(struct task *task);
+static void on_finish(struct task *task);
 static void on_drain_timer(struct wheel_timer *timer);
 
 struct worker *worker_new(const struct config *config, struct upstream_plan *plan, struct log *log)
@@ -61,8 +61,8 @@ struct worker *worker_new(const struct config *config, struct upstream_plan *pla
     worker->log = log;
     worker->drain_timeout = config->upstream.timeout;
     random_init(&worker->random);
-    loop_task_init(&worker->stop, on_stop);
-    loop_task_init(&worker->finish, on_finish);
+    task_init(&worker->stop, on_stop);
+    task_init(&worker->finish, on_finish);
     wheel_timer_init(&worker->drain_timer, on_drain_timer);
     worker->upstreams = upstream_set_new(&worker->loop, log, &worker->counters, &worker->random,
                                          plan, config->engine.max_in_flight);
@@ -132,7 +132,7 @@ static void on_drained(void *context)
     loop_at_turn_end(&worker->loop, &worker->finish);
 }
 
-static void on_stop(struct loop_task *task)
+static void on_stop(struct task *task)
 {
     struct worker *worker = container_of(task, struct worker, stop);
 
@@ -149,7 +149,7 @@ static void on_drain_timer(struct wheel_timer *timer)
     upstream_set_stop(worker->upstreams);
 }
 
-static void on_finish(struct loop_task *task)
+static void on_finish(struct task *task)
 {
     struct worker *worker = container_of(task, struct worker, finish);
 
@@ -220,7 +220,7 @@ int worker_update_unlisten(struct worker_update *update, const struct address *a
     return add_change(update, address, transports, -1, -1);
 }
 
-static void on_update(struct loop_task *task)
+static void on_update(struct task *task)
 {
     struct worker_update *update = container_of(task, struct worker_update, task);
     struct worker *worker = update->worker;
@@ -252,6 +252,6 @@ void worker_update_send(struct worker *worker, struct worker_update *update, sem
 {
     update->worker = worker;
     update->applied = applied;
-    loop_task_init(&update->task, on_update);
+    task_init(&update->task, on_update);
     loop_post(&worker->loop, &update->task);
 }

@@ -17,7 +17,7 @@ struct tcp_client {
     struct listener *listener;
     struct stream stream;
     struct frame_reader frames;
-    struct loop_task resume; // messages that wait are read on at the turn's end
+    struct task resume; // messages that wait are read on at the turn's end
     struct wheel_timer timer;
     struct engine_client client; // what the engine is told of it
     struct address address;      // the listening address that it came by
@@ -123,7 +123,7 @@ static void settle(struct tcp_client *client, int err)
     close_if_done(client);
 }
 
-static void on_resume(struct loop_task *task)
+static void on_resume(struct task *task)
 {
     struct tcp_client *client = container_of(task, struct tcp_client, resume);
 
@@ -261,7 +261,7 @@ void tcp_client_start(const struct tcp_listener *tcp, int fd, const struct addre
         .peer = *peer,
         .local = {.family = AF_UNSPEC},
     };
-    loop_task_init(&client->resume, on_resume);
+    task_init(&client->resume, on_resume);
     wheel_timer_init(&client->timer, on_timer);
     list_init(&client->idle);
     list_append(&listener->clients, &client->node);

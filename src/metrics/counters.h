@@ -17,8 +17,17 @@
     X(queries_badvers, "queries answered with BADVERS: EDNS version over 0")                       \
     X(queries_local, "queries answered locally: names that never leave, identity")                 \
     X(queries_overload, "queries answered with SERVFAIL: too many in flight or out of memory")     \
-    X(queries_forwarded, "queries handed to the upstreams")                                        \
-    X(queries_failed, "forwarded queries that ended without an upstream's answer")                 \
+    X(queries_forwarded, "questions handed to the upstreams")                                      \
+    X(queries_joined, "queries that waited for another's upstream query for the same question")    \
+    X(queries_failed, "queries answered with SERVFAIL: no upstream could, nor the cache")          \
+    X(cache_hits, "queries answered from the cache with a fresh answer")                           \
+    X(cache_misses, "queries whose answer was not, or no longer, in the cache")                    \
+    X(cache_stale, "queries answered from the cache with a stale answer")                          \
+    X(cache_prefetches, "answers refreshed before their end because they are asked for often")     \
+    X(cache_inserts, "answers put into the cache")                                                 \
+    X(cache_evictions, "answers evicted from the cache that were still fresh")                     \
+    X(cache_expired, "answers removed from the cache past their TTL")                              \
+    X(cache_negative_limited, "negative answers not kept: one client caused too many")             \
     X(replies_truncated, "replies sent with TC because they exceed what the client takes")         \
     X(udp_send_errors, "UDP replies that the kernel refused")                                      \
     X(udp_source_refused, "UDP queries dropped: source port 0")                                    \

@@ -20,7 +20,7 @@ usec_t loop_now(struct loop *loop)
 static void run_tasks(struct list *tasks)
 {
     for (struct list *node; (node = list_pop(tasks));) {
-        struct loop_task *task = list_entry(node, struct loop_task, node);
+        struct task *task = list_entry(node, struct task, node);
 
         task->run(task);
     }
@@ -98,7 +98,7 @@ static void on_wake(uv_async_t *wake)
     run_tasks(&mail);
 }
 
-void loop_post(struct loop *loop, struct loop_task *task)
+void loop_post(struct loop *loop, struct task *task)
 {
     uv_mutex_lock(&loop->mail_lock);
     list_append(&loop->mail, &task->node);

@@ -12,6 +12,7 @@
 
 #include "base/compiler.h"
 #include "base/list.h"
+#include "base/task.h"
 #include "base/time.h"
 #include "base/wheel.h"
 
@@ -20,11 +21,6 @@
 
 // A plaintext TLS record (RFC 8446 section 5.1).
 #define LOOP_RECORD_SIZE ((size_t)16 * 1024)
-
-struct loop_task {
-    struct list node;
-    void (*run)(struct loop_task *task);
-};
 
 struct loop {
     uv_loop_t uv;
@@ -37,11 +33,11 @@ struct loop {
     usec_t now;
     bool now_known;
 
-    struct list turn_end; // struct loop_task
+    struct list turn_end; // struct task
 
     uv_async_t wake;
     uv_mutex_t mail_lock;
-    struct list mail; // struct loop_task, under the lock
+    struct list mail; // struct task, under the lock
 
     // Scratch space of one reader at a time: what was received, and what TLS made of it.
     uint8_t *received;
@@ -72,20 +68,14 @@ NONNULL void loop_disarm(struct loop *loop, struct wheel_timer *timer);
 
 // Runs the task once at the end of this turn; again before then is nothing new. A task that
 // registers itself anew while it runs must have an end: it runs again in the same turn.
-NONNULL static inline void loop_at_turn_end(struct loop *loop, struct loop_task *task)
+NONNULL static inline void loop_at_turn_end(struct loop *loop, struct task *task)
 {
     if (!list_linked(&task->node))
         list_append(&loop->turn_end, &task->node);
 }
 
-static inline void loop_task_init(struct loop_task *task, void (*run)(struct loop_task *task))
-{
-    list_init(&task->node);
-    task->run = run;
-}
-
 // From any thread: runs the task on the loop's thread. The loop owns it until then.
-NONNULL void loop_post(struct loop *loop, struct loop_task *task);
+NONNULL void loop_post(struct loop *loop, struct task *task);
 
 // Lends a block of LOOP_BLOCK_SIZE, or NULL out of memory; a few are kept for the next borrower.
 NONNULL NODISCARD uint8_t *loop_block_take(struct loop *loop);

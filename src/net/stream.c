@@ -180,7 +180,7 @@ static void flush(struct stream *stream)
         stream->ops->drained(stream);
 }
 
-static void on_flush(struct loop_task *task)
+static void on_flush(struct task *task)
 {
     struct stream *stream = container_of(task, struct stream, flush);
 
@@ -301,7 +301,7 @@ static int start(struct stream *stream, struct loop *loop, const struct stream_o
 
     *stream =
         (struct stream){.loop = loop, .ops = ops, .fd = fd, .state = state, .out_limit = OUT_LIMIT};
-    loop_task_init(&stream->flush, on_flush);
+    task_init(&stream->flush, on_flush);
     if (watcher_init(&stream->watcher, loop, fd, on_ready) != E_OK)
         return E_SYSTEM;
     // We collect a turn's output ourselves.

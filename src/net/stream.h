@@ -49,7 +49,7 @@ struct stream {
     struct loop *loop;
     const struct stream_ops *ops;
     struct watcher watcher;
-    struct loop_task flush;
+    struct task flush;
     struct tls *tls;
     int fd;
     enum stream_state state;

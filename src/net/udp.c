@@ -180,7 +180,7 @@ static void flush(struct udp_socket *socket)
     }
 }
 
-static void on_flush(struct loop_task *task)
+static void on_flush(struct task *task)
 {
     flush(container_of(task, struct udp_socket, flush));
 }
@@ -207,7 +207,7 @@ int udp_open(struct udp_socket *socket, struct loop *loop, const struct udp_ops 
         .fd = fd,
         .wildcard = address_is_wildcard(address),
     };
-    loop_task_init(&socket->flush, on_flush);
+    task_init(&socket->flush, on_flush);
     if (watcher_init(&socket->watcher, loop, fd, on_ready) != E_OK)
         return E_SYSTEM;
     watcher_want(&socket->watcher, true, false);

@@ -33,7 +33,7 @@ struct udp_socket {
     const struct udp_ops *ops;
     struct loop *loop;
     struct watcher watcher;
-    struct loop_task flush;
+    struct task flush;
     struct udp_receiver *receiver;
     struct udp_sender *sender; // made when the first reply is sent
     size_t max_size;           // of a reply

@@ -22,7 +22,7 @@ struct question {
 
 struct lookup {
     struct server *server; // NULL: cancelled
-    struct loop_task report;
+    struct task report;
     struct wheel_timer grace;
     struct question questions[2]; // AAAA and A
     struct address addresses[UPSTREAM_ADDRESSES_MAX];
@@ -77,7 +77,7 @@ static void on_grace(struct wheel_timer *timer)
     report(container_of(timer, struct lookup, grace));
 }
 
-static void on_report(struct loop_task *task)
+static void on_report(struct task *task)
 {
     struct lookup *lookup = container_of(task, struct lookup, report);
 
@@ -133,7 +133,7 @@ struct lookup *lookup_start(struct server *server)
     if (!lookup)
         return NULL;
     lookup->server = server;
-    loop_task_init(&lookup->report, on_report);
+    task_init(&lookup->report, on_report);
     wheel_timer_init(&lookup->grace, on_grace);
     counter_inc(server->set->counters, COUNTER_bootstrap_lookups);
     if (!server->set->bootstrap ||

@@ -104,7 +104,7 @@ struct server {
     struct list connections; // open ones
     unsigned connection_count;
     struct list waiting; // attempts
-    struct loop_task drain;
+    struct task drain;
     unsigned in_flight;
     struct tls_ticket *ticket;
 
@@ -169,7 +169,7 @@ struct upstream_set {
     struct slab exchanges;
     struct slab attempts;
     struct list failed; // attempts whose connection or dial ended, told at the turn's end
-    struct loop_task tell_failed;
+    struct task tell_failed;
 };
 
 // exchange.c

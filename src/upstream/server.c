@@ -41,7 +41,7 @@ static const char *phase_name(enum stream_phase phase)
 
 static void dial(struct server *server);
 
-static void on_drain(struct loop_task *task);
+static void on_drain(struct task *task);
 static void on_dial_timer(struct wheel_timer *timer);
 
 struct server *server_new(struct upstream_set *set, struct upstream_plan *plan,
@@ -63,7 +63,7 @@ struct server *server_new(struct upstream_set *set, struct upstream_plan *plan,
     list_init(&server->candidates);
     list_init(&server->connections);
     list_init(&server->waiting);
-    loop_task_init(&server->drain, on_drain);
+    task_init(&server->drain, on_drain);
     wheel_timer_init(&server->dial_timer, on_dial_timer);
     return server;
 }
@@ -445,7 +445,7 @@ void server_drain_later(struct server *server)
         loop_at_turn_end(server->set->loop, &server->drain);
 }
 
-static void on_drain(struct loop_task *task)
+static void on_drain(struct task *task)
 {
     struct server *server = container_of(task, struct server, drain);
 

@@ -16,7 +16,7 @@ static void resolve(void *upstreams, struct upstream_request *request)
 
 const struct upstream_ops upstream_set_ops = {.resolve = resolve};
 
-static void on_tell_failed(struct loop_task *task)
+static void on_tell_failed(struct task *task)
 {
     struct upstream_set *set = container_of(task, struct upstream_set, tell_failed);
 
@@ -45,7 +45,7 @@ static struct upstream_set *make(struct loop *loop, struct log *log, struct coun
     list_init(&set->servers);
     list_init(&set->retired);
     list_init(&set->failed);
-    loop_task_init(&set->tell_failed, on_tell_failed);
+    task_init(&set->tell_failed, on_tell_failed);
     slab_init(&set->exchanges, sizeof(struct exchange), max_in_flight);
     // Abandoned attempts live on for a while.
     slab_init(&set->attempts, sizeof(struct attempt),

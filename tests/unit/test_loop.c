@@ -31,7 +31,7 @@ static int end(void **state)
 
 struct probe {
     struct wheel_timer timer;
-    struct loop_task task;
+    struct task task;
     usec_t due;
     unsigned ran;
     unsigned order; // when it ran, counted from 1
@@ -56,7 +56,7 @@ static void on_fire(struct wheel_timer *timer)
     on_run(probe);
 }
 
-static void on_task(struct loop_task *task)
+static void on_task(struct task *task)
 {
     on_run(container_of(task, struct probe, task));
 }
@@ -65,7 +65,7 @@ static void probe_init(struct probe *probe, void (*then)(struct probe *probe))
 {
     *probe = (struct probe){.then = then};
     wheel_timer_init(&probe->timer, on_fire);
-    loop_task_init(&probe->task, on_task);
+    task_init(&probe->task, on_task);
 }
 
 static void arm(struct probe *probe, usec_t after)
