@@ -11,6 +11,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "base/utf8.h"
+
 enum {
     BUFFER_BYTES = 128 * 1024, // some thousand lines between two turns of the writer
     LINE_MAX_BYTES = 8192,     // the counters as one JSON line take about half of it
@@ -157,30 +159,12 @@ bool log_enabled(const struct log *log, enum log_level level)
     return (int)level <= atomic_load_explicit(&log->level, memory_order_relaxed);
 }
 
-// The length of the UTF-8 sequence of a character beyond ASCII at `s`, or 0 if it is broken.
-static size_t utf8_length(const char *s)
-{
-    const unsigned char *u = (const unsigned char *)s;
-    size_t length = u[0] >= 0xf0 ? 4 : u[0] >= 0xe0 ? 3 : 2;
-
-    if (u[0] < 0xc2 || u[0] > 0xf4)
-        return 0;
-    for (size_t i = 1; i < length; i++)
-        if ((u[i] & 0xc0) != 0x80)
-            return 0;
-    // Overlong forms, surrogates, and what lies beyond Unicode.
-    if ((u[0] == 0xe0 && u[1] < 0xa0) || (u[0] == 0xed && u[1] > 0x9f) ||
-        (u[0] == 0xf0 && u[1] < 0x90) || (u[0] == 0xf4 && u[1] > 0x8f))
-        return 0;
-    return length;
-}
-
 // Copies the message, made harmless. Returns the new end; stops where there is no more room.
 static size_t append_escaped(char *line, size_t used, size_t size, const char *message, bool json)
 {
     for (const char *s = message; *s && used + 8 < size;) {
         unsigned char c = (unsigned char)*s;
-        size_t length = c < 0x80 ? 1 : utf8_length(s);
+        size_t length = utf8_length(s);
 
         if (length == 0 || c < 0x20 || c == 0x7f) {
             used += (size_t)snprintf(line + used, size - used, json ? "\\u%04x" : "\\x%02x", c);

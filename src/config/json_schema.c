@@ -1,76 +1,11 @@
 #include "config/json_schema.h"
 
-#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/json.h"
 #include "config/config.h"
 #include "config/value.h"
-
-// A writer of indented JSON: it knows when a comma is due.
-struct json {
-    FILE *out;
-    unsigned depth;
-    bool comma;
-};
-
-static void json_string(struct json *json, const char *text)
-{
-    putc('"', json->out);
-    for (; *text; text++) {
-        if (*text == '"' || *text == '\\')
-            putc('\\', json->out);
-        putc(*text, json->out);
-    }
-    putc('"', json->out);
-}
-
-// Begins a member of an object, or an element of an array if `key` is NULL.
-static void json_next(struct json *json, const char *key)
-{
-    if (json->depth > 0)
-        fprintf(json->out, "%s\n%*s", json->comma ? "," : "", (int)json->depth * 2, "");
-    if (key) {
-        json_string(json, key);
-        fputs(": ", json->out);
-    }
-    json->comma = true;
-}
-
-static void json_open(struct json *json, const char *key, char bracket)
-{
-    json_next(json, key);
-    putc(bracket, json->out);
-    json->depth++;
-    json->comma = false;
-}
-
-static void json_close(struct json *json, char bracket)
-{
-    json->depth--;
-    if (json->comma)
-        fprintf(json->out, "\n%*s", (int)json->depth * 2, "");
-    putc(bracket, json->out);
-    json->comma = true;
-}
-
-static void json_text(struct json *json, const char *key, const char *text)
-{
-    json_next(json, key);
-    json_string(json, text);
-}
-
-static void json_uint(struct json *json, const char *key, uint64_t number)
-{
-    json_next(json, key);
-    fprintf(json->out, "%" PRIu64, number);
-}
-
-static void json_word(struct json *json, const char *key, const char *word)
-{
-    json_next(json, key);
-    fputs(word, json->out);
-}
 
 // What the key is; JSON Schema has no bounds for durations and sizes, so they are said in words.
 static void write_description(struct json *json, const struct schema_row *row)
@@ -136,7 +71,7 @@ static void write_section(struct json *json, const struct schema_row *section, c
         json_text(json, NULL, "null");
         json_close(json, ']');
     }
-    json_word(json, "additionalProperties", "false");
+    json_bool(json, "additionalProperties", false);
     json_open(json, "properties", '{');
     for (const struct schema_row *row = section->rows; row->key; row++) {
         json_open(json, row->key, '{');

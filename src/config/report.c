@@ -5,7 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
-#include "config/utf8.h"
+#include "base/utf8.h"
 
 // Longer words are not looked at: no key is nearly as long.
 #define WORD_MAX 40

@@ -6,8 +6,8 @@
 
 #include "base/error.h"
 #include "base/time.h"
+#include "base/utf8.h"
 #include "config/quantity.h"
-#include "config/utf8.h"
 
 static int parse_uint(const struct schema_row *row, void *at, const char *text)
 {

@@ -1,4 +1,4 @@
-// UTF-8, as far as a configuration needs it.
+// UTF-8, checked.
 #pragma once
 
 #include <stddef.h>

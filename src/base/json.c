@@ -1,0 +1,91 @@
+#include "base/json.h"
+
+#include <inttypes.h>
+
+#include "base/utf8.h"
+
+static void write_string(struct json *json, const char *text)
+{
+    putc('"', json->out);
+    while (*text) {
+        size_t length = utf8_length(text);
+
+        if (length == 0) {
+            fputs("\xef\xbf\xbd", json->out);
+            text++;
+            continue;
+        }
+        if (length == 1 && ((unsigned char)*text < 0x20 || *text == 0x7f)) {
+            fprintf(json->out, "\\u%04x", (unsigned)*text++);
+            continue;
+        }
+        if (*text == '"' || *text == '\\')
+            putc('\\', json->out);
+        fwrite(text, 1, length, json->out);
+        text += length;
+    }
+    putc('"', json->out);
+}
+
+// Begins a member of an object, or an element of an array if `key` is NULL.
+static void next(struct json *json, const char *key)
+{
+    if (json->depth > 0)
+        fprintf(json->out, "%s\n%*s", json->comma ? "," : "", (int)json->depth * 2, "");
+    if (key) {
+        write_string(json, key);
+        fputs(": ", json->out);
+    }
+    json->comma = true;
+}
+
+void json_open(struct json *json, const char *key, char bracket)
+{
+    next(json, key);
+    putc(bracket, json->out);
+    json->depth++;
+    json->comma = false;
+}
+
+void json_close(struct json *json, char bracket)
+{
+    json->depth--;
+    if (json->comma)
+        fprintf(json->out, "\n%*s", (int)json->depth * 2, "");
+    putc(bracket, json->out);
+    json->comma = true;
+}
+
+void json_text(struct json *json, const char *key, const char *text)
+{
+    next(json, key);
+    write_string(json, text);
+}
+
+void json_uint(struct json *json, const char *key, uint64_t number)
+{
+    next(json, key);
+    fprintf(json->out, "%" PRIu64, number);
+}
+
+void json_bool(struct json *json, const char *key, bool value)
+{
+    json_word(json, key, value ? "true" : "false");
+}
+
+void json_null(struct json *json, const char *key)
+{
+    json_word(json, key, "null");
+}
+
+void json_seconds(struct json *json, const char *key, usec_t duration)
+{
+    next(json, key);
+    fprintf(json->out, "%" PRIu64 ".%06" PRIu64, duration / USEC_SEC, duration % USEC_SEC);
+}
+
+void json_word(struct json *json, const char *key, const char *word)
+{
+    next(json, key);
+    fputs(word, json->out);
+}
