@@ -4,7 +4,7 @@
 PREFIX ?= /usr/local
 INSTALL_DEPENDENCIES = scripts/install-dependencies
 
-.PHONY: build demo test run lint format fuzz install clean help
+.PHONY: build demo test bench run lint format fuzz install clean help
 
 build: ## build the release binary: build/sotto
 	@$(INSTALL_DEPENDENCIES) build
@@ -24,6 +24,11 @@ test: ## run all tests; T=pattern for some of them, SLOW=1 for slow ones too, FU
 fuzz: ## fuzz each target for FUZZ_SECONDS (600); T=pattern for some of them
 	@$(INSTALL_DEPENDENCIES) build test
 	@T='$(T)' STAGES=fuzz FUZZ_SECONDS='$(or $(FUZZ_SECONDS),600)' scripts/run-tests
+
+bench: build ## measure what the cache costs: memory for an answer, time for a hit
+	@meson configure build -Dbench=true
+	@ninja -C build --quiet
+	@build/bench/bench_cache
 
 run: build ## run it for real on port 5353 of 127.0.0.1 and [::1], through Cloudflare; ARGS='-v'
 	build/sotto -l 127.0.0.1:5353 -l '[::1]:5353' -u cloudflare $(ARGS)

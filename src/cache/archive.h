@@ -20,8 +20,8 @@ struct cache_archive_writer {
     bool failed;
 };
 
-// Writes everything that may still be given. `origin` stands for whose answers these are; `clock` is
-// the wall clock in seconds. The caller is a reader, offline. False if `write` gave up.
+// Writes everything that may still be given. `origin` stands for whose answers these are; `clock`
+// is the wall clock in seconds. The caller is a reader, offline. False if `write` gave up.
 NONNULL NODISCARD bool cache_archive_write(struct cache_archive_writer *writer, struct cache *cache,
                                            const struct cache_options *options, uint64_t origin,
                                            uint64_t clock, usec_t now);

@@ -1,13 +1,14 @@
 // How many negative answers are kept for one client: names that do not exist cost nothing to make
-// up, and must not wash out what others ask for. Clients are told apart by prefix: IPv4 by /32, IPv6
-// by /64. One thread.
+// up, and must not wash out what others ask for. Clients are told apart by prefix: IPv4 by /32,
+// IPv6 by /64. One thread.
 #pragma once
 
 #include "base/address.h"
 #include "base/siphash.h"
 #include "base/time.h"
 
-// Clients whose prefixes fall into one slot share it; the hash is keyed, so nobody can choose whose.
+// Clients whose prefixes fall into one slot share it; the hash is keyed, so nobody can choose
+// whose.
 #define CACHE_NEGATIVE_SLOTS 1024
 
 // A client that has been quiet may have this many seconds' worth at once.

@@ -6,8 +6,9 @@
 //   NXDOMAIN   and the SOA's MINIMUM (RFC 2308 section 5)
 //   failure    SERVFAIL, for a fixed short time (RFC 9520)
 // Not kept: TTL 0; TC; a negative answer without SOA; records of another class; an answer section
-// that does not begin at the question's name, a SOA that is not above it; other rcodes; EDNS other
-// than version 0, or with a client subnet; answers to queries without RD, of meta types.
+// that does not begin at the question's name, a SOA that is not above it; names that are compressed
+// into a TTL; other rcodes; EDNS other than version 0, or with a client subnet; answers to queries
+// without RD, of meta types.
 #pragma once
 
 #include "cache/key.h"
@@ -24,6 +25,7 @@ struct cache_verdict {
     // Bounds for the TTLs of its records, as they are shown to clients; valid also if it is not to
     // be kept. A TTL of 0 stays.
     uint32_t ttl_min, ttl_max;
+    bool adjust; // some TTL is out of these bounds
 };
 
 NONNULL void cache_judge(struct cache_verdict *verdict, const struct cache_options *options,

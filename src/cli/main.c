@@ -5,6 +5,7 @@
 
 #include "base/error.h"
 #include "cli/options.h"
+#include "cli/subcommands.h"
 #include "daemon/daemon.h"
 
 static int load(void *context, struct config *config, struct config_error *error)
@@ -44,9 +45,12 @@ static void open_standard_streams(void)
 
 int main(int argc, char **argv)
 {
+    const struct subcommand *subcommand = argc > 1 ? subcommand_find(argv[1]) : NULL;
     struct options options;
 
     open_standard_streams();
+    if (subcommand)
+        return subcommand_run(subcommand, argc - 1, argv + 1);
     if (options_parse(&options, argc, argv, stderr) != E_OK)
         return EXIT_USAGE;
     switch (options.action) {

@@ -9,6 +9,8 @@
 // Options without a short form have a code beyond all characters.
 enum {
     CODE_CA_FILE = 256,
+    CODE_CACHE_SIZE,
+    CODE_CONTROL_SOCKET,
     CODE_WORKERS,
     CODE_SCHEMA,
 };
@@ -34,6 +36,12 @@ static const struct {
     {CODE_CA_FILE, "ca-file", "FILE",
      "trust the certificate authorities in FILE, in PEM,\n"
      "for the upstreams that the file gives none for"},
+    {CODE_CACHE_SIZE, "cache-size", "SIZE",
+     "keep answers in so much memory, such as 64MiB;\n"
+     "0: keep none"},
+    {CODE_CONTROL_SOCKET, "control-socket", "PATH",
+     "answer `sotto status` and `sotto flush` there; none;\n"
+     "auto: at a place where they look"},
     {CODE_WORKERS, "workers", "N", "use N worker threads; auto: one for each CPU"},
     {'v', "verbose", NULL, "log more; may be repeated"},
     {'t', "check-config", NULL,
@@ -45,6 +53,9 @@ static const struct {
 };
 
 #define COUNT ARRAY_LEN(table)
+
+// The columns of --help for the options themselves.
+#define HELP_LEFT 24
 
 static void make_getopt(char short_options[2 * COUNT + 2], struct option long_options[COUNT + 1])
 {
@@ -110,6 +121,12 @@ static int take(struct options *options, int code, char **argv, FILE *errors)
     case CODE_CA_FILE:
         options->ca_file = optarg;
         return E_OK;
+    case CODE_CACHE_SIZE:
+        options->cache_size = optarg;
+        return E_OK;
+    case CODE_CONTROL_SOCKET:
+        options->control_socket = optarg;
+        return E_OK;
     case CODE_WORKERS:
         options->workers = optarg;
         return E_OK;
@@ -161,6 +178,8 @@ int options_parse(struct options *options, int argc, char **argv, FILE *errors)
 void options_print_help(FILE *out)
 {
     fputs("Usage: sotto [OPTION]...\n"
+          "       sotto status [--json]             how a running one is\n"
+          "       sotto flush [--subtree] [NAME]    empty its cache, or what it has of NAME\n\n"
           "Takes plain DNS and forwards it over verified DNS over TLS. Without options it\n"
           "listens on port 53 of 127.0.0.1 and [::1] and forwards to Cloudflare.\n\n",
           out);
@@ -173,11 +192,15 @@ void options_print_help(FILE *out)
         else
             snprintf(left, sizeof(left), "    --%s %s", table[i].name,
                      table[i].argument ? table[i].argument : "");
+        if (strlen(left) > HELP_LEFT) { // on a line of its own
+            fprintf(out, "  %s\n", left);
+            *left = '\0';
+        }
         for (const char *line = table[i].help; line;) {
             const char *end = strchrnul(line, '\n');
 
-            fprintf(out, "  %-24s %.*s\n", line == table[i].help ? left : "", (int)(end - line),
-                    line);
+            fprintf(out, "  %-*s %.*s\n", HELP_LEFT, line == table[i].help ? left : "",
+                    (int)(end - line), line);
             line = *end ? end + 1 : NULL;
         }
     }
@@ -217,6 +240,11 @@ static int override(const struct options *options, struct config *config,
     }
     if (options->ca_file && config_set_ca_file(config, options->ca_file, error) != E_OK)
         return fail_value("--ca-file", error);
+    if (options->cache_size && config_set_cache_size(config, options->cache_size, error) != E_OK)
+        return fail_value("--cache-size", error);
+    if (options->control_socket &&
+        config_set_control_socket(config, options->control_socket, error) != E_OK)
+        return fail_value("--control-socket", error);
     if (options->workers && config_set_workers(config, options->workers, error) != E_OK)
         return fail_value("--workers", error);
     for (unsigned i = 0; i < options->verbose && config->log.level < LOG_DEBUG; i++)

@@ -18,10 +18,12 @@ enum options_action {
 // All texts belong to the command line or the environment.
 struct options {
     enum options_action action;
-    const char *config_file; // NULL: none is read
-    const char *ca_file;     // NULL: not given
-    const char *workers;     // NULL: not given
-    unsigned verbose;        // how often
+    const char *config_file;    // NULL: none is read
+    const char *ca_file;        // NULL: not given
+    const char *cache_size;     // NULL: not given
+    const char *control_socket; // NULL: not given
+    const char *workers;        // NULL: not given
+    unsigned verbose;           // how often
     uint32_t listen_count;
     const char *listen[LISTENER_ADDRESSES_MAX];
     uint32_t upstream_count;

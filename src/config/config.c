@@ -70,6 +70,32 @@ int config_set_workers(struct config *config, const char *text, struct config_er
     return set(schema_find(config_schema.rows, "workers"), &config->workers, text, error);
 }
 
+int config_set_control_socket(struct config *config, const char *text, struct config_error *error)
+{
+    const struct schema_row *control = schema_find(config_schema.rows, "control");
+
+    return set(schema_find(control->rows, "socket"), config->control.socket, text, error);
+}
+
+int config_set_cache_size(struct config *config, const char *text, struct config_error *error)
+{
+    const struct schema_row *cache = schema_find(config_schema.rows, "cache");
+
+    return set(schema_find(cache->rows, "size"), &config->engine.cache.size, text, error);
+}
+
+static int check_cache(const struct cache_options *cache, struct config_error *error)
+{
+    if (cache->size > 0 && cache->size < CACHE_SIZE_MIN)
+        return config_report(error, "cache.size: too small to be of use: expected 64KiB or more, "
+                                    "or 0 for no cache");
+    if (cache->min_ttl > cache->max_ttl)
+        return config_report(error, "cache.min-ttl: larger than cache.max-ttl");
+    if (*cache->persist && cache->size == 0)
+        return config_report(error, "cache.persist: there is nothing to write, as cache.size is 0");
+    return E_OK;
+}
+
 static int check_listeners(const struct listener_options *listener, struct config_error *error)
 {
     char text[LISTENER_URL_SIZE];
@@ -148,6 +174,8 @@ static int check_upstream(const struct upstream_options *upstream, struct config
 int config_check(const struct config *config, struct config_error *error)
 {
     if (check_listeners(&config->listener, error) != E_OK)
+        return E_INVALID;
+    if (check_cache(&config->engine.cache, error) != E_OK)
         return E_INVALID;
     return check_upstream(&config->upstream, error);
 }

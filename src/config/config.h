@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <stdio.h>
 
+#include "admin/options.h"
 #include "base/compiler.h"
 #include "base/log.h"
 #include "engine/options.h"
@@ -22,6 +23,7 @@ struct config {
     struct upstream_options upstream;
     struct engine_options engine;
     struct log_options log;
+    struct control_options control;
     uint32_t workers;            // 0: one for each CPU that we may use
     char user[CONFIG_USER_SIZE]; // to become after binding, when started as root
 };
@@ -67,9 +69,17 @@ NONNULL NODISCARD int config_set_ca_file(struct config *config, const char *path
 NONNULL NODISCARD int config_set_workers(struct config *config, const char *text,
                                          struct config_error *error);
 
-// What can only be said of the whole: there is a listener and a server; no listen address stands
-// there twice; bootstrap servers are given by address, and there is one if a server is given by
-// name; CA files can be read. E_INVALID with the error.
+// As control.socket.
+NONNULL NODISCARD int config_set_control_socket(struct config *config, const char *text,
+                                                struct config_error *error);
+
+// As cache.size.
+NONNULL NODISCARD int config_set_cache_size(struct config *config, const char *text,
+                                            struct config_error *error);
+
+// What can only be said of the whole: the cache's settings agree; there is a listener and a server;
+// no listen address stands there twice; bootstrap servers are given by address, and there is one if
+// a server is given by name; CA files can be read. E_INVALID with the error.
 NONNULL NODISCARD int config_check(const struct config *config, struct config_error *error);
 
 // Prints the whole effective configuration as YAML that loads to the same.

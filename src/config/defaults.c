@@ -52,8 +52,22 @@ static void upstream_defaults(struct upstream_options *upstream)
     add_server(&upstream->bootstrap[upstream->bootstrap_count++], "quad9");
 }
 
+static void cache_defaults(struct cache_options *cache)
+{
+    cache->size = 64 * UINT64_C(1024) * 1024; // some 400,000 answers
+    cache->max_ttl = 24 * 3600 * USEC_SEC;
+    cache->negative_max_ttl = 3600 * USEC_SEC; // RFC 2308 section 5: one to three hours work well
+    cache->failure_ttl = 5 * USEC_SEC;         // RFC 9520 section 3.2: at least 1 s
+    cache->stale_after = 1800 * USEC_MSEC;     // RFC 8767 section 5: before stubs ask again
+    cache->stale_max = 24 * 3600 * USEC_SEC;   // RFC 8767 section 5: one to three days
+    cache->prefetch = true;
+    cache->negative_per_client = 100;
+    cache->persist_interval = 600 * USEC_SEC;
+}
+
 static void engine_defaults(struct engine_options *engine)
 {
+    cache_defaults(&engine->cache);
     engine->padding = ENGINE_PADDING_AUTO;
     engine->private_reverse = ENGINE_PRIVATE_REVERSE_LOCAL;
     engine->max_in_flight = 10000;
@@ -68,5 +82,6 @@ void config_defaults(struct config *config)
     engine_defaults(&config->engine);
     config->log.level = LOG_INFO;
     config->log.format = LOG_TEXT;
+    strcpy(config->control.socket, "auto");
     strcpy(config->user, "nobody");
 }

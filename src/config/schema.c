@@ -140,6 +140,54 @@ static const struct schema_row udp_rows[] = {
     END,
 };
 
+#define DAY (24 * 3600 * USEC_SEC)
+
+static const struct schema_row cache_rows[] = {
+    {.key = "size",
+     .kind = SCHEMA_SIZE,
+     .offset = FIELD(struct cache_options, size, uint64_t),
+     .max = UINT64_C(1) << 40,
+     .about = "Room for answers, all told, shared by the workers; 0: nothing is kept."},
+    DURATION("min-ttl", struct cache_options, min_ttl, 0, DAY,
+             "Lower TTLs of positive answers are raised to this; but what has TTL 0 is not kept."),
+    DURATION("max-ttl", struct cache_options, max_ttl, USEC_SEC, 30 * DAY,
+             "Higher TTLs are lowered to this."),
+    DURATION("negative-max-ttl", struct cache_options, negative_max_ttl, 0, 30 * DAY,
+             "How long it is remembered, at most, that a name or type does not exist; 0: not."),
+    DURATION("failure-ttl", struct cache_options, failure_ttl, 0, 300 * USEC_SEC,
+             "How long a SERVFAIL of the upstreams is remembered; 0: not."),
+    DURATION("stale-after", struct cache_options, stale_after, 0, 60 * USEC_SEC,
+             "How long a client waits for the upstreams before it is given an answer past its TTL; "
+             "0: it is given at once, and refreshed for the next."),
+    DURATION("stale-max", struct cache_options, stale_max, 0, 30 * DAY,
+             "How long past its TTL an answer may be given when no upstream answers; 0: never."),
+    {.key = "prefetch",
+     .kind = SCHEMA_BOOL,
+     .offset = FIELD(struct cache_options, prefetch, bool),
+     .about = "Refresh answers that are asked for often shortly before their end."},
+    UINT("negative-per-client", struct cache_options, negative_per_client, 0, 1000000,
+         "Most negative answers a second that are kept for one client (and one worker), so that "
+         "made-up names do not wash out the rest; 0: no limit."),
+    STRING("persist", struct cache_options, persist, 0, CACHE_PATH_SIZE,
+           "File in which the cache survives a restart. It tells which names were looked up: only "
+           "its owner may read it. Empty: none."),
+    DURATION("persist-interval", struct cache_options, persist_interval, USEC_SEC, 7 * DAY,
+             "How often that file is written, besides at the end."),
+    END,
+};
+
+static const struct schema_row control_rows[] = {
+    {.key = "socket",
+     .kind = SCHEMA_TEXT,
+     .offset = FIELD(struct control_options, socket, char[CONTROL_PATH_SIZE]),
+     .text = &text_control_socket,
+     .about = "Where `sotto status` and `sotto flush` reach it: auto, control.sock in "
+              "$RUNTIME_DIRECTORY, /run/sotto or $XDG_RUNTIME_DIR/sotto; none; or a path."},
+    STRING("group", struct control_options, group, 0, CONTROL_GROUP_SIZE,
+           "The group whose members may use it. Empty: only its own user, and root."),
+    END,
+};
+
 static const struct schema_row identity_rows[] = {
     STRING("version", struct engine_options, identity_version, 0, ENGINE_IDENTITY_SIZE,
            "The answer to version.bind CH TXT. Empty: refused."),
@@ -162,6 +210,8 @@ static const struct schema_row top_rows[] = {
            "Whom to become once the ports are open, when started as root."),
     SECTION("upstream", offsetof(struct config, upstream), upstream_rows,
             "The servers that answer our queries."),
+    SECTION("cache", offsetof(struct config, engine.cache), cache_rows,
+            "Answers that were given before, by question."),
     ENUM("padding", struct config, engine.padding, engine_padding, paddings,
          "Padding of replies: auto, to clients that padded their query; off, never; mirror, as it "
          "came from upstream, to be looked at. Queries to upstreams are always padded."),
@@ -169,6 +219,8 @@ static const struct schema_row top_rows[] = {
          private_reverses,
          "Reverse lookups of private addresses: local, answered here; forward, sent upstream."),
     SECTION("log", offsetof(struct config, log), log_rows, "The log, on stderr."),
+    SECTION("control", offsetof(struct config, control), control_rows,
+            "The socket by which a running server is asked and told."),
     SECTION("tcp", offsetof(struct config, listener), tcp_rows, "Clients over TCP."),
     SECTION("udp", offsetof(struct config, listener), udp_rows, "Clients over UDP."),
     UINT("max-in-flight", struct config, engine.max_in_flight, 1, 1000000,

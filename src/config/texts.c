@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "admin/options.h"
 #include "base/error.h"
 #include "listener/url.h"
 #include "upstream/url.h"
@@ -99,4 +100,29 @@ const struct schema_text text_pin = {
     .pattern = "^[0-9A-Za-z+/]{43}=$",
     .parse = parse_pin,
     .print = print_pin,
+};
+
+static int parse_control_socket(void *at, const char *text, const char **why)
+{
+    *why = NULL;
+    if (*text != '/' && strcmp(text, "auto") != 0 && strcmp(text, "none") != 0)
+        return E_INVALID;
+    if (strlen(text) >= CONTROL_PATH_SIZE) {
+        *why = "too long: the path of a socket has at most 107 octets";
+        return E_INVALID;
+    }
+    strncpy(at, text, CONTROL_PATH_SIZE); // fills up with zeros
+    return E_OK;
+}
+
+static void print_control_socket(const void *at, char text[SCHEMA_TEXT_SIZE])
+{
+    strcpy(text, at);
+}
+
+const struct schema_text text_control_socket = {
+    .expected = "auto, none, or an absolute path",
+    .pattern = "^(auto|none|/.{0,106})$",
+    .parse = parse_control_socket,
+    .print = print_control_socket,
 };

@@ -9,14 +9,21 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
+#include <time.h>
 #include <unistd.h>
 
+#include "admin/control.h"
 #include "base/error.h"
+#include "cache/reader.h"
+#include "daemon/cache_file.h"
+#include "daemon/collect.h"
+#include "daemon/control_open.h"
 #include "daemon/endpoints.h"
 #include "daemon/notify.h"
 #include "daemon/privileges.h"
 #include "daemon/worker.h"
 #include "listener/url.h"
+#include "net/loop.h"
 
 // Descriptors kept for the log, upstream connections, sockets and what libraries open.
 #define DESCRIPTORS_RESERVED 128
@@ -25,9 +32,16 @@ struct daemon {
     const struct daemon_loader *loader;
     struct config *config;
     struct upstream_plan *plan;
+    struct cache *cache;
+    pthread_mutex_t cache_file; // held while it is written
+    usec_t save_at;             // when the main thread does so next
     struct log *log;
     struct list endpoints;
     bool activated; // the sockets came from the service manager
+    struct control_socket control_socket;
+    struct config_error no_control; // why there is no such socket, though there should be
+    struct control *control;
+    usec_t started_at;
     unsigned worker_count;
     struct worker *workers[CONFIG_WORKERS_MAX];
 };
@@ -205,7 +219,7 @@ static void log_start(const struct daemon *daemon)
 static int start_workers(struct daemon *daemon)
 {
     for (unsigned i = 0; i < daemon->worker_count; i++) {
-        daemon->workers[i] = worker_new(daemon->config, daemon->plan, daemon->log);
+        daemon->workers[i] = worker_new(daemon->config, daemon->plan, daemon->cache, daemon->log);
         if (!daemon->workers[i])
             return E_NOMEM;
         list_for_each(node, &daemon->endpoints) {
@@ -224,11 +238,94 @@ static int start_workers(struct daemon *daemon)
     return E_OK;
 }
 
+// ---- The cache
+
+// The calling thread is a reader of the cache, offline.
+static void save_cache(struct daemon *daemon)
+{
+    pthread_mutex_lock(&daemon->cache_file);
+    if (*daemon->config->engine.cache.persist)
+        cache_file_save(daemon->cache, &daemon->config->engine.cache,
+                        cache_file_origin(&daemon->config->upstream), daemon->log);
+    pthread_mutex_unlock(&daemon->cache_file);
+}
+
+static int open_cache(struct daemon *daemon)
+{
+    const struct cache_options *options = &daemon->config->engine.cache;
+
+    daemon->cache = cache_new(options->size);
+    if (!daemon->cache)
+        return E_NOMEM;
+    cache_reader_start();
+    if (*options->persist)
+        cache_file_load(daemon->cache, options, cache_file_origin(&daemon->config->upstream),
+                        daemon->log);
+    daemon->save_at = loop_clock() + options->persist_interval;
+    return E_OK;
+}
+
+static void close_cache(struct daemon *daemon)
+{
+    if (!daemon->cache)
+        return;
+    save_cache(daemon);
+    cache_free(daemon->cache);
+    cache_reader_stop();
+}
+
+// The new configuration's answers are not those of the old one's upstreams.
+static void flush_if_other_upstreams(struct daemon *daemon, const struct config *config)
+{
+    if (cache_file_origin(&config->upstream) == cache_file_origin(&daemon->config->upstream))
+        return;
+    cache_reader_online();
+    cache_flush(daemon->cache, NULL, false);
+    cache_reader_offline();
+    log_info(daemon->log, "cache", "emptied: its answers were those of other upstreams");
+}
+
+// ---- The control socket
+
+static int on_collect(void *context, struct status *status)
+{
+    const struct daemon *daemon = context;
+    int err = collect_status(status, daemon->workers, daemon->worker_count, daemon->cache);
+
+    status->uptime = loop_clock() - daemon->started_at;
+    return err;
+}
+
+// What was flushed must not come back with the next start.
+static void on_flushed(void *context)
+{
+    save_cache(context);
+}
+
+static int start_control(struct daemon *daemon)
+{
+    const struct control_handlers handlers = {
+        .context = daemon,
+        .collect = on_collect,
+        .flushed = on_flushed,
+    };
+
+    daemon->started_at = loop_clock();
+    if (*daemon->no_control.text)
+        log_warning(daemon->log, "control", "%s", daemon->no_control.text);
+    if (daemon->control_socket.fd < 0)
+        return E_OK;
+    log_info(daemon->log, "control", "control socket %s", daemon->control_socket.path);
+    daemon->control = control_start(&daemon->control_socket, &handlers, daemon->cache, daemon->log);
+    return daemon->control ? E_OK : E_SYSTEM;
+}
+
 // ---- Reload
 
 // What a reload has prepared; nothing of it is in use yet.
 struct reload {
     struct config *config;
+    uint64_t cache_size; // as configured
     struct upstream_plan *plan;
     struct list opened; // endpoints
     struct worker_update *updates[CONFIG_WORKERS_MAX];
@@ -286,6 +383,9 @@ static int prepare(struct daemon *daemon, struct reload *reload, struct config_e
         return err;
     reload->config->listener.tcp_max_connections =
         fit_descriptors(daemon, reload->config->listener.tcp_max_connections);
+    // The table that there is stays.
+    reload->cache_size = reload->config->engine.cache.size;
+    reload->config->engine.cache.size = daemon->config->engine.cache.size;
     reload->plan = upstream_plan_new(&reload->config->upstream, error->text, sizeof(error->text));
     if (!reload->plan)
         return E_INVALID;
@@ -314,12 +414,20 @@ static void abandon(struct daemon *daemon, struct reload *reload)
     free(reload->config);
 }
 
-static void log_not_applied(const struct daemon *daemon, const struct config *config)
+static void log_not_applied(const struct daemon *daemon, const struct reload *reload)
 {
+    const struct config *config = reload->config;
+
+    if (reload->cache_size != daemon->config->engine.cache.size)
+        log_warning(daemon->log, "daemon", "cache.size: a new size takes a restart to apply");
     if (config->workers != daemon->config->workers)
         log_warning(daemon->log, "daemon", "workers: a new number takes a restart to apply");
     if (strcmp(config->user, daemon->config->user) != 0)
         log_warning(daemon->log, "daemon", "user: another user takes a restart to apply");
+    if (strcmp(config->control.socket, daemon->config->control.socket) != 0 ||
+        strcmp(config->control.group, daemon->config->control.group) != 0)
+        log_warning(daemon->log, "daemon",
+                    "control: another socket or group takes a restart to apply");
 }
 
 static void apply(struct daemon *daemon, struct reload *reload)
@@ -346,11 +454,16 @@ static void apply(struct daemon *daemon, struct reload *reload)
     list_for_each(opened_node, &reload->opened)
         log_endpoint(daemon, list_entry(opened_node, struct endpoint, node));
     list_splice(&daemon->endpoints, &reload->opened);
-    log_not_applied(daemon, reload->config);
+    log_not_applied(daemon, reload);
+    flush_if_other_upstreams(daemon, reload->config);
     upstream_plan_unref(daemon->plan);
     daemon->plan = reload->plan;
+    // The control thread may be writing the file by the old one.
+    pthread_mutex_lock(&daemon->cache_file);
     free(daemon->config);
     daemon->config = reload->config;
+    pthread_mutex_unlock(&daemon->cache_file);
+    daemon->save_at = loop_clock() + daemon->config->engine.cache.persist_interval;
     log_configure(daemon->log, &daemon->config->log);
 }
 
@@ -376,24 +489,42 @@ static void reload_all(struct daemon *daemon)
 
 static void log_counters(const struct daemon *daemon)
 {
+    uint64_t sums[COUNTER_COUNT];
     char text[4000];
     size_t used = 0;
 
+    collect_counters(sums, daemon->workers, daemon->worker_count);
     for (int c = 0; c < COUNTER_COUNT && used < sizeof(text); c++) {
-        uint64_t sum = 0;
-
-        for (unsigned i = 0; i < daemon->worker_count; i++)
-            sum += counter_get(worker_counters(daemon->workers[i]), c);
         used += (size_t)snprintf(text + used, sizeof(text) - used, "%s%s=%llu", used ? " " : "",
-                                 counter_name(c), (unsigned long long)sum);
+                                 counter_name(c), (unsigned long long)sums[c]);
     }
     log_info(daemon->log, "stats", "%s", text);
+}
+
+// The next signal; on the way the cache is written to its file when it is time.
+static int wait_for_signal(struct daemon *daemon, const sigset_t *signals)
+{
+    for (;;) {
+        const struct cache_options *options = &daemon->config->engine.cache;
+        usec_t now = loop_clock();
+        usec_t wait = daemon->save_at > now ? daemon->save_at - now : 0;
+        struct timespec timeout = {
+            .tv_sec = (time_t)(wait / USEC_SEC),
+            .tv_nsec = (long)(wait % USEC_SEC * 1000),
+        };
+        int signal = sigtimedwait(signals, NULL, &timeout);
+
+        if (signal >= 0 || errno != EAGAIN)
+            return signal;
+        save_cache(daemon);
+        daemon->save_at = loop_clock() + options->persist_interval;
+    }
 }
 
 static void serve(struct daemon *daemon, const sigset_t *signals)
 {
     for (;;) {
-        int signal = sigwaitinfo(signals, NULL);
+        int signal = wait_for_signal(daemon, signals);
 
         switch (signal) {
         case SIGHUP:
@@ -415,6 +546,8 @@ static void serve(struct daemon *daemon, const sigset_t *signals)
 static void stop_workers(struct daemon *daemon, const sigset_t *signals)
 {
     notify_stopping();
+    // It asks workers, which they must live to answer.
+    control_stop(daemon->control);
     for (unsigned i = 0; i < daemon->worker_count; i++)
         worker_stop(daemon->workers[i]);
     // Whoever asks a second time means at once.
@@ -427,6 +560,8 @@ static void deinit(struct daemon *daemon)
 {
     for (unsigned i = 0; i < daemon->worker_count; i++)
         worker_free(daemon->workers[i]);
+    close_cache(daemon);
+    control_socket_close(&daemon->control_socket);
     free_endpoints(&daemon->endpoints);
     upstream_plan_unref(daemon->plan);
     free(daemon->config);
@@ -446,7 +581,11 @@ static int prepare_start(struct daemon *daemon)
     daemon->plan = upstream_plan_new(&config->upstream, error.text, sizeof(error.text));
     if (!daemon->plan)
         return complain(error.text, EXIT_USAGE);
-    if (open_endpoints(daemon, &error) != E_OK || privileges_drop(config->user, &error) != E_OK)
+    if (open_endpoints(daemon, &error) != E_OK ||
+        control_open(&daemon->control_socket, config, &error) != E_OK)
+        return complain(error.text, EXIT_RUNTIME);
+    daemon->no_control = error;
+    if (privileges_drop(config->user, &error) != E_OK)
         return complain(error.text, EXIT_RUNTIME);
     return EXIT_OK;
 }
@@ -458,6 +597,8 @@ int daemon_run(const struct daemon_loader *loader)
     int code;
 
     list_init(&daemon.endpoints);
+    pthread_mutex_init(&daemon.cache_file, NULL);
+    daemon.control_socket.fd = -1;
     // Every thread inherits this: only the main thread takes signals, when it waits for them.
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
@@ -486,7 +627,8 @@ int daemon_run(const struct daemon_loader *loader)
         log_warning(daemon.log, "daemon",
                     "the limit of open files leaves room for %u TCP connections a worker, not %u",
                     fitting, wanted);
-    if (start_workers(&daemon) != E_OK) {
+    if (open_cache(&daemon) != E_OK || start_workers(&daemon) != E_OK ||
+        start_control(&daemon) != E_OK) {
         log_error(daemon.log, "daemon", "cannot start: out of memory or threads");
         log_free(daemon.log);
         // Half-started threads are in nobody's way: the process ends.

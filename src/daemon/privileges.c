@@ -11,19 +11,40 @@
 
 #include "base/error.h"
 
-static int become(const char *user, struct config_error *error)
+static struct passwd *find_user(const char *user, struct config_error *error)
 {
-    struct passwd *entry;
+    struct passwd *entry = getpwnam(user);
 
-    errno = 0;
-    entry = getpwnam(user);
-    if (!entry) {
+    if (!entry)
         snprintf(error->text, sizeof(error->text),
                  "user: there is no user \"%s\"; create it, or name another with 'user:' in the "
                  "configuration",
                  user);
+    return entry;
+}
+
+int privileges_target(const char *user, uid_t *uid, gid_t *gid, struct config_error *error)
+{
+    struct passwd *entry;
+
+    *uid = geteuid();
+    *gid = getegid();
+    if (*uid != 0)
+        return E_OK;
+    entry = find_user(user, error);
+    if (!entry)
         return E_INVALID;
-    }
+    *uid = entry->pw_uid;
+    *gid = entry->pw_gid;
+    return E_OK;
+}
+
+static int become(const char *user, struct config_error *error)
+{
+    struct passwd *entry = find_user(user, error);
+
+    if (!entry)
+        return E_INVALID;
     if (entry->pw_uid == 0)
         return E_OK;
     if (initgroups(user, entry->pw_gid) == 0 &&

@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/random.h"
+#include "cache/reader.h"
 #include "engine/engine.h"
 #include "listener/listener.h"
 #include "net/loop.h"
@@ -48,7 +49,55 @@ static void on_stop(struct task *task);
 static void on_finish(struct task *task);
 static void on_drain_timer(struct wheel_timer *timer);
 
-struct worker *worker_new(const struct config *config, struct upstream_plan *plan, struct log *log)
+// ---- What the engine is served with
+
+static usec_t host_now(void *host)
+{
+    struct worker *worker = host;
+
+    return loop_now(&worker->loop);
+}
+
+static void host_arm(void *host, struct wheel_timer *timer, usec_t due)
+{
+    struct worker *worker = host;
+
+    loop_arm(&worker->loop, timer, due);
+}
+
+static void host_disarm(void *host, struct wheel_timer *timer)
+{
+    struct worker *worker = host;
+
+    loop_disarm(&worker->loop, timer);
+}
+
+static void host_at_turn_end(void *host, struct task *task)
+{
+    struct worker *worker = host;
+
+    loop_at_turn_end(&worker->loop, task);
+}
+
+static void host_post(void *host, struct task *task)
+{
+    struct worker *worker = host;
+
+    loop_post(&worker->loop, task);
+}
+
+static const struct engine_host_ops host_ops = {
+    .now = host_now,
+    .arm = host_arm,
+    .disarm = host_disarm,
+    .at_turn_end = host_at_turn_end,
+    .post = host_post,
+};
+
+// ---- Life
+
+struct worker *worker_new(const struct config *config, struct upstream_plan *plan,
+                          struct cache *cache, struct log *log)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
 
@@ -67,8 +116,15 @@ struct worker *worker_new(const struct config *config, struct upstream_plan *pla
     worker->upstreams = upstream_set_new(&worker->loop, log, &worker->counters, &worker->random,
                                          plan, config->engine.max_in_flight);
     if (worker->upstreams)
-        worker->engine =
-            engine_new(&config->engine, &upstream_set_ops, worker->upstreams, &worker->counters);
+        worker->engine = engine_new(&(struct engine_setup){
+            .options = &config->engine,
+            .cache = cache,
+            .host_ops = &host_ops,
+            .host = worker,
+            .upstream_ops = &upstream_set_ops,
+            .upstreams = worker->upstreams,
+            .counters = &worker->counters,
+        });
     if (worker->engine)
         worker->listener =
             listener_new(&worker->loop, log, &worker->counters, worker->engine, &config->listener);
@@ -98,7 +154,9 @@ static void *run(void *arg)
 {
     struct worker *worker = arg;
 
+    cache_reader_start();
     loop_run(&worker->loop);
+    cache_reader_stop();
     return NULL;
 }
 
@@ -154,7 +212,7 @@ static void on_finish(struct task *task)
     struct worker *worker = container_of(task, struct worker, finish);
 
     // The last answer of a TCP client made room for those of its queries that waited.
-    if (engine_in_flight(worker->engine) > 0) {
+    if (!engine_is_idle(worker->engine)) {
         engine_drain(worker->engine, on_drained, worker);
         return;
     }
@@ -254,4 +312,31 @@ void worker_update_send(struct worker *worker, struct worker_update *update, sem
     update->applied = applied;
     task_init(&update->task, on_update);
     loop_post(&worker->loop, &update->task);
+}
+
+// ---- Status
+
+static void on_status(struct task *task)
+{
+    struct worker_status *asked = container_of(task, struct worker_status, task);
+    struct worker *worker = asked->worker;
+    struct status_worker *status = &asked->status;
+
+    status->in_flight = engine_in_flight(worker->engine);
+    status->tcp_clients = listener_client_count(worker->listener);
+    status->queries_udp = counter_get(&worker->counters, COUNTER_queries_udp);
+    status->queries_tcp = counter_get(&worker->counters, COUNTER_queries_tcp);
+    status->upstream_count = upstream_set_status(worker->upstreams, status->upstreams);
+    status->answered = true;
+    asked->done(asked);
+}
+
+void worker_status_ask(struct worker *worker, struct worker_status *status,
+                       void (*done)(struct worker_status *status))
+{
+    task_init(&status->task, on_status);
+    status->worker = worker;
+    status->status.answered = false;
+    status->done = done;
+    loop_post(&worker->loop, &status->task);
 }

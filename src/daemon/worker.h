@@ -1,12 +1,16 @@
 // A worker: one thread with one loop, and everything that a query needs on its way: listener,
-// engine and upstreams. Workers share nothing but the immutable plan of the upstreams and the log.
+// engine and upstreams. Workers share nothing but the cache, the immutable plan of the upstreams
+// and the log.
 #pragma once
 
 #include <semaphore.h>
 
 #include "base/log.h"
+#include "base/task.h"
+#include "cache/cache.h"
 #include "config/config.h"
 #include "metrics/counters.h"
+#include "metrics/status.h"
 #include "upstream/plan.h"
 
 struct worker;
@@ -14,9 +18,10 @@ struct worker;
 // What a reload changes for a worker. Made by worker_update_new().
 struct worker_update;
 
-// NULL out of memory. `config` is read, `plan` referenced, `log` must outlive the worker.
+// NULL out of memory. `config` is read, `plan` referenced; `cache` and `log` must outlive the
+// worker.
 NODISCARD struct worker *worker_new(const struct config *config, struct upstream_plan *plan,
-                                    struct log *log);
+                                    struct cache *cache, struct log *log);
 
 // Before the worker runs: listens there too; see listener_add().
 NONNULL NODISCARD int worker_listen(struct worker *worker, const struct address *address, int udp,
@@ -38,6 +43,20 @@ NONNULL void worker_update_send(struct worker *worker, struct worker_update *upd
                                 sem_t *applied);
 // For an update that will not be sent.
 void worker_update_free(struct worker_update *update);
+
+// A question to a worker how it is. Embedded in what its asker keeps until `done` was called.
+struct worker_status {
+    struct task task;
+    struct worker *worker;
+    struct status_worker status;
+    // On the worker's thread, when `status` is filled in; the worker does not touch it any more.
+    void (*done)(struct worker_status *status);
+};
+
+// From any thread, while the worker runs and has not been told to stop. The worker answers between
+// two events, and waits for nobody.
+NONNULL void worker_status_ask(struct worker *worker, struct worker_status *status,
+                               void (*done)(struct worker_status *status));
 
 // From the main thread: takes in no more queries, answers those in flight (for at most the
 // configured time), and ends the thread.

@@ -2,6 +2,7 @@
 
 #include "dns/name.h"
 #include "dns/tables.h"
+#include "dns/ttl.h"
 
 #define FLAGS_OPCODE 0x7800
 
@@ -120,17 +121,6 @@ size_t dns_reply_build_local(uint8_t *to, size_t size, const struct dns_reply_to
     return reply_end_or_truncate(&w, size, reply, DNS_FLAG_AA, rcode, count);
 }
 
-// `to` holds the records of `from`, at the same positions, up to `end`.
-static void zero_invalid_ttls(uint8_t *to, const struct dns_message *from, size_t end)
-{
-    size_t pos = from->section[DNS_ANSWER];
-    struct dns_record record;
-
-    while (pos < end && dns_record_next(from, &pos, &record))
-        if (record.ttl > INT32_MAX)
-            put_u32(to + record.ttl_pos, 0);
-}
-
 size_t dns_reply_build(uint8_t *to, size_t size, const struct dns_reply_to *reply,
                        const struct dns_message *from, bool keep_ad)
 {
@@ -149,7 +139,8 @@ size_t dns_reply_build(uint8_t *to, size_t size, const struct dns_reply_to *repl
     if (keep_ad)
         flags |= from->flags & DNS_FLAG_AD;
     writer_bytes(&w, from->wire + records, records_end - records);
-    if (UNLIKELY(from->ttl_invalid) && !w.failed)
-        zero_invalid_ttls(to, from, records_end);
+    if (UNLIKELY(from->ttl_invalid || reply->ttl_max > 0) && !w.failed)
+        dns_ttl_bound(to, from, records_end, reply->ttl_min,
+                      reply->ttl_max ? reply->ttl_max : DNS_TTL_MAX);
     return reply_end_or_truncate(&w, size, reply, flags, dns_message_rcode(from), count);
 }

@@ -24,6 +24,7 @@ struct dns_reply_to {
     size_t question_size;
     const struct dns_opt *opt; // NULL: the client knows no EDNS
     size_t limit;              // most octets that the client takes: 512 to DNS_MESSAGE_MAX
+    uint32_t ttl_min, ttl_max; // bounds for the TTLs of an upstream's records; 0 and 0: none
 };
 
 // A reply of our own without records: header, question if there is one, OPT. `rcode` may exceed 15
@@ -60,7 +61,8 @@ NONNULL NODISCARD size_t dns_reply_build_local(uint8_t *to, size_t size,
 //   OPT, which nobody needs (RFC 2181 section 9), go with it, since names in them may be
 //   compressed across it;
 // - an extended rcode in our OPT, or SERVFAIL for a client without EDNS;
-// - a TTL with the top bit set is 0 (RFC 2181 section 8);
+// - a TTL with the top bit set is 0 (RFC 2181 section 8); others come between the bounds, if there
+//   are any, but a 0 stays;
 // - if the whole is larger than the limit: header, question and OPT only, with TC
 //   (RFC 2181 section 9).
 // Returns its size, or 0 if `size` is too small, or if the questions differ in size.

@@ -162,6 +162,15 @@ static size_t name_end(const uint8_t *wire, size_t pos)
     return pos + (wire[pos] == 0 ? 1 : 2);
 }
 
+unsigned dns_record_names(const struct dns_message *message, const struct dns_record *record,
+                          size_t *pos)
+{
+    if (record->type >= ARRAY_LEN(rdata_forms))
+        return 0;
+    *pos = (size_t)(record->rdata - message->wire) + rdata_forms[record->type].before;
+    return rdata_forms[record->type].names;
+}
+
 bool dns_record_next(const struct dns_message *message, size_t *pos, struct dns_record *record)
 {
     if (*pos >= message->end)

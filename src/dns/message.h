@@ -101,6 +101,11 @@ struct dns_record {
     uint16_t rdata_size;
 };
 
+// Where the names in a record's RDATA are that may be compressed (RFC 3597 section 4): `*pos` is
+// that of the first, they follow each other. Returns how many there are.
+NONNULL unsigned dns_record_names(const struct dns_message *message,
+                                  const struct dns_record *record, size_t *pos);
+
 // Steps over the record at `*pos` of a parsed message and returns true, or false at the end. The
 // first `*pos` is message->section[...]; a record belongs to the section that it began in.
 NONNULL bool dns_record_next(const struct dns_message *message, size_t *pos,

@@ -3,22 +3,56 @@
 #include <stdlib.h>
 
 #include "base/error.h"
+#include "cache/reader.h"
 #include "dns/tables.h"
+#include "engine/flight.h"
 #include "engine/query.h"
+#include "engine/resolve.h"
 #include "policy/admit.h"
 
-struct engine *engine_new(const struct engine_options *options, const struct upstream_ops *ops,
-                          void *upstreams, struct counters *counters)
+static void on_stop_reading(struct task *task)
+{
+    struct engine *engine = container_of(task, struct engine, stop_reading);
+
+    engine->reading = false;
+    cache_reader_offline();
+}
+
+static void on_ask_late(struct task *task)
+{
+    flight_ask_late(container_of(task, struct engine, ask_late));
+}
+
+void engine_read_cache(struct engine *engine)
+{
+    if (engine->reading)
+        return;
+    engine->reading = true;
+    cache_reader_online();
+    engine->host_ops->at_turn_end(engine->host, &engine->stop_reading);
+}
+
+struct engine *engine_new(const struct engine_setup *setup)
 {
     struct engine *engine = calloc(1, sizeof(*engine));
 
     if (!engine)
         return NULL;
-    engine->ops = ops;
-    engine->upstreams = upstreams;
-    engine->counters = counters;
-    slab_init(&engine->queries, sizeof(struct query), options->max_in_flight);
-    engine_configure(engine, options);
+    engine->cache = setup->cache;
+    engine->host_ops = setup->host_ops;
+    engine->host = setup->host;
+    engine->upstream_ops = setup->upstream_ops;
+    engine->upstreams = setup->upstreams;
+    engine->counters = setup->counters;
+    task_init(&engine->stop_reading, on_stop_reading);
+    task_init(&engine->ask_late, on_ask_late);
+    list_init(&engine->late);
+    cache_negative_limit_init(&engine->negative_limit, cache_secret(setup->cache));
+    slab_init(&engine->queries, sizeof(struct query), setup->options->max_in_flight);
+    slab_init(&engine->flights, sizeof(struct flight), setup->options->max_in_flight);
+    for (size_t i = 0; i < ARRAY_LEN(engine->flight_buckets); i++)
+        list_init(&engine->flight_buckets[i]);
+    engine_configure(engine, setup->options);
     return engine;
 }
 
@@ -27,6 +61,7 @@ void engine_free(struct engine *engine)
     if (!engine)
         return;
     slab_deinit(&engine->queries);
+    slab_deinit(&engine->flights);
     free(engine);
 }
 
@@ -34,11 +69,17 @@ void engine_configure(struct engine *engine, const struct engine_options *option
 {
     engine->options = *options;
     engine->queries.limit = MAX((size_t)options->max_in_flight, engine->queries.made);
+    engine->flights.limit = MAX((size_t)options->max_in_flight, engine->flights.made);
 }
 
 unsigned engine_in_flight(const struct engine *engine)
 {
     return engine->in_flight;
+}
+
+bool engine_is_idle(const struct engine *engine)
+{
+    return engine->in_flight == 0 && engine->following == 0;
 }
 
 void engine_drain(struct engine *engine, void (*drained)(void *context), void *context)
@@ -52,38 +93,10 @@ void engine_drained_if_idle(struct engine *engine)
 {
     void (*drained)(void *context) = engine->drained;
 
-    if (!drained || engine->in_flight > 0)
+    if (!drained || !engine_is_idle(engine))
         return;
     engine->drained = NULL; // once, whatever still comes
     drained(engine->drained_context);
-}
-
-// The upstreams are done with it.
-static void on_upstream_done(struct upstream_request *request, const struct upstream_result *result)
-{
-    struct query *query = container_of(request, struct query, request);
-
-    if (result->reply) {
-        query_reply_from(query, result->reply);
-        return;
-    }
-    counter_inc(query->engine->counters, COUNTER_queries_failed);
-    query_reply_empty(query, DNS_RCODE_SERVFAIL, (int)result->ede, result->reason);
-}
-
-static void forward(struct query *query)
-{
-    struct engine *engine = query->engine;
-
-    counter_inc(engine->counters, COUNTER_queries_forwarded);
-    query->request = (struct upstream_request){
-        .question = query->question,
-        .question_size = query->question_size,
-        .flags = query->flags & (DNS_FLAG_RD | DNS_FLAG_AD | DNS_FLAG_CD),
-        .dnssec_ok = query->dnssec_ok,
-        .done = on_upstream_done,
-    };
-    engine->ops->resolve(engine->upstreams, &query->request);
 }
 
 static void turn_away(struct query *query, uint16_t rcode)
@@ -132,7 +145,7 @@ static void begin(struct query *query, const struct dns_message *message, int pa
     if (rcode != DNS_RCODE_NOERROR)
         turn_away(query, rcode);
     else if (!answer_locally(query, message))
-        forward(query); // the cache's place is before this
+        query_resolve(query);
 }
 
 static bool is_to_be_ignored(const struct dns_message *message, int parsed)

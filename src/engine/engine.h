@@ -3,15 +3,18 @@
 // All transports enter by engine_query(). Each query is answered exactly once, by its client's
 // `answer`, with a message or with silence. On the way:
 //
-//   message ─► well formed? ─► permitted? ─► answered locally? ─► (cache) ─► upstreams ─► reply
-//                 FORMERR        NOTIMP,        names that
-//                 BADVERS        REFUSED        never leave
+//   message ─► well formed? ─► permitted? ─► answered locally? ─► cached? ─► upstreams ─► reply
+//                 FORMERR        NOTIMP,        names that         fresh      one query for all
+//                 BADVERS        REFUSED        never leave        answer     who ask the same
 //
-// One engine belongs to one worker. It does no I/O and reads no clock.
+// One engine belongs to one worker, which is its host. It does no I/O and reads no clock. The
+// cache, and the table of what is being asked, are shared by all workers' engines.
 //
 // Glossary
 //   client   who asked: where the answer goes, and what it can take
 //   query    a client's question while it is being answered
+//   flight   a question while upstreams are being asked, for all queries that wait for it
+//   (flight.h)
 #pragma once
 
 #include <stdbool.h>
@@ -20,6 +23,9 @@
 
 #include "base/address.h"
 #include "base/compiler.h"
+#include "base/task.h"
+#include "base/wheel.h"
+#include "cache/cache.h"
 #include "engine/options.h"
 #include "engine/upstream.h"
 #include "metrics/counters.h"
@@ -46,13 +52,30 @@ struct engine_client {
     struct address local; // the address that was asked, or AF_UNSPEC if there is only one
 };
 
-// `upstreams` is passed to the functions of `ops`; both must outlive the engine. The options are
-// copied. NULL out of memory.
-NODISCARD struct engine *engine_new(const struct engine_options *options,
-                                    const struct upstream_ops *ops, void *upstreams,
-                                    struct counters *counters);
+// What the engine needs of the worker that it runs in; all but `post` in its own thread.
+struct engine_host_ops {
+    usec_t (*now)(void *host); // the time of this turn
+    void (*arm)(void *host, struct wheel_timer *timer, usec_t due);
+    void (*disarm)(void *host, struct wheel_timer *timer);
+    void (*at_turn_end)(void *host, struct task *task);
+    void (*post)(void *host, struct task *task); // any thread: runs it in the worker's
+};
 
-// No query may be in flight.
+// All pointers must outlive the engine, but for the options, which are copied.
+struct engine_setup {
+    const struct engine_options *options;
+    struct cache *cache;
+    const struct engine_host_ops *host_ops;
+    void *host;
+    const struct upstream_ops *upstream_ops;
+    void *upstreams;
+    struct counters *counters;
+};
+
+// NULL out of memory. The thread that runs it must be a reader of the cache (cache/reader.h).
+NONNULL NODISCARD struct engine *engine_new(const struct engine_setup *setup);
+
+// No query may be in flight, and all that upstreams were asked must have ended.
 void engine_free(struct engine *engine);
 
 // For a reload: queries that come from now on are answered by these.
@@ -65,5 +88,8 @@ NONNULL void engine_query(struct engine *engine, const struct engine_client *cli
 // Queries that have not been answered yet.
 NONNULL unsigned engine_in_flight(const struct engine *engine);
 
-// `drained` is called once, when no query is in flight (perhaps at once): for the end.
+// Whether no query is in flight and no other worker owes us an answer.
+NONNULL bool engine_is_idle(const struct engine *engine);
+
+// `drained` is called once, when the engine is idle (perhaps at once): for the end.
 NONNULL void engine_drain(struct engine *engine, void (*drained)(void *context), void *context);

@@ -4,7 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "base/time.h"
+#include "cache/options.h"
 
 // Padding of replies (RFC 7830, RFC 8467). Queries to an upstream are always padded.
 #define ENGINE_PADDING_LIST(X)                                                                     \
@@ -33,6 +33,7 @@ enum engine_private_reverse {
 #define ENGINE_IDENTITY_SIZE 256
 
 struct engine_options {
+    struct cache_options cache;
     enum engine_padding padding;
     enum engine_private_reverse private_reverse;
     uint32_t max_in_flight;                      // queries of one worker

@@ -2,16 +2,33 @@
 #pragma once
 
 #include "base/slab.h"
+#include "cache/negative_limit.h"
 #include "engine/engine.h"
 #include "policy/local.h"
 
+#define ENGINE_FLIGHT_BUCKETS 1024
+
 struct engine {
     struct engine_options options;
-    const struct upstream_ops *ops;
+    struct cache *cache;
+    const struct engine_host_ops *host_ops;
+    void *host;
+    const struct upstream_ops *upstream_ops;
     void *upstreams;
     struct counters *counters;
+
+    bool reading; // online as a reader of the cache, until the turn's end
+    struct task stop_reading;
+    struct cache_negative_limit negative_limit;
+
     struct slab queries;
     unsigned in_flight;
+    struct slab flights;
+    struct list flight_buckets[ENGINE_FLIGHT_BUCKETS];
+    struct list late; // queries that are to ask again
+    struct task ask_late;
+    unsigned following; // flights whose answer another worker owes
+
     void (*drained)(void *context);
     void *drained_context;
     uint8_t reply[DNS_MESSAGE_MAX]; // where replies are built
@@ -20,7 +37,13 @@ struct engine {
 struct query {
     struct engine *engine;
     struct engine_client client;
-    struct upstream_request request;
+    // While it waits for a flight:
+    struct flight *flight;
+    struct list node;         // among the flight's waiters
+    struct wheel_timer timer; // when it stops waiting
+    usec_t arrived;
+    usec_t deadline; // USEC_NEVER: the flight's
+
     uint16_t id;
     uint16_t flags;
     uint16_t udp_size; // what the client takes over UDP, clamped
@@ -35,13 +58,29 @@ struct query {
 // After an answer: tells who waits for it when that was the last.
 NONNULL void engine_drained_if_idle(struct engine *engine);
 
+NONNULL static inline usec_t engine_now(const struct engine *engine)
+{
+    return engine->host_ops->now(engine->host);
+}
+
+// Before the cache is used: what is found in it stays until the end of the turn.
+NONNULL void engine_read_cache(struct engine *engine);
+
+// The key of a query that was read.
+NONNULL void query_key(const struct query *query, struct cache_key *key);
+
 // What is known of a message's sender, from the header on, even if the rest is malformed.
 NONNULL void query_read(struct query *query, const struct dns_message *message);
 
 // Each sends one reply and is the query's last.
 void query_reply_empty(struct query *query, uint16_t rcode, int ede, const char *ede_text);
 NONNULL void query_reply_local(struct query *query, const struct policy_answer *answer);
-NONNULL void query_reply_from(struct query *query, const struct dns_message *from);
+// From an upstream's reply; `verdict` has the bounds for its TTLs.
+NONNULL void query_reply_from(struct query *query, const struct dns_message *from,
+                              const struct cache_verdict *verdict);
+NONNULL void query_reply_cached(struct query *query, enum cache_state state,
+                                const struct cache_found *found);
+NONNULL void query_reply_failed(struct query *query, const struct upstream_result *result);
 
 // The reply to a query for which there was no room: it was never in flight.
 NONNULL void query_reply_overload(const struct query *query);

@@ -108,18 +108,58 @@ void query_reply_local(struct query *query, const struct policy_answer *local)
                                         local->records, local->record_count));
 }
 
-void query_reply_from(struct query *query, const struct dns_message *from)
+// RFC 6840 section 5.7 and 5.8: the bit is for those who said that they understand it.
+static bool wants_ad(const struct query *query)
+{
+    return query->dnssec_ok || (query->flags & DNS_FLAG_AD);
+}
+
+void query_reply_from(struct query *query, const struct dns_message *from,
+                      const struct cache_verdict *verdict)
 {
     struct engine *engine = query->engine;
     struct dns_opt opt = opt_for(query);
     struct dns_reply_to reply = reply_to(query, &opt);
     struct dns_option padding;
-    // RFC 6840 section 5.7 and 5.8: the bit is for those who said that they understand it.
-    bool keep_ad = query->dnssec_ok || (query->flags & DNS_FLAG_AD);
 
+    if (verdict->adjust) {
+        reply.ttl_min = verdict->ttl_min;
+        reply.ttl_max = verdict->ttl_max;
+    }
     opt.ede_from = from;
     if (engine->options.padding == ENGINE_PADDING_MIRROR &&
         dns_option_find(from, DNS_OPTION_PADDING, &padding))
         opt.padding_exact = (size_t)padding.size + 1;
-    answer(query, dns_reply_build(engine->reply, sizeof(engine->reply), &reply, from, keep_ad));
+    answer(query,
+           dns_reply_build(engine->reply, sizeof(engine->reply), &reply, from, wants_ad(query)));
+}
+
+void query_reply_cached(struct query *query, enum cache_state state,
+                        const struct cache_found *found)
+{
+    struct engine *engine = query->engine;
+    struct dns_opt opt = opt_for(query);
+    struct dns_reply_to reply = reply_to(query, &opt);
+    size_t size;
+
+    counter_inc(engine->counters, state == CACHE_STALE ? COUNTER_cache_stale : COUNTER_cache_hits);
+    if (found->kind == CACHE_FAILURE) {
+        query_reply_empty(query, DNS_RCODE_SERVFAIL, DNS_EDE_CACHED_ERROR,
+                          "the upstreams failed a moment ago");
+        return;
+    }
+    if (state == CACHE_STALE)
+        opt.ede =
+            found->kind == CACHE_NXDOMAIN ? DNS_EDE_STALE_NXDOMAIN_ANSWER : DNS_EDE_STALE_ANSWER;
+    size = dns_reply_build(engine->reply, sizeof(engine->reply), &reply, &found->message,
+                           wants_ad(query));
+    if (!(get_u16(engine->reply + 2) & DNS_FLAG_TC)) // else its records are not there
+        cache_found_set_ttls(found, state, engine->reply);
+    answer(query, size);
+}
+
+void query_reply_failed(struct query *query, const struct upstream_result *result)
+{
+    counter_inc(query->engine->counters, COUNTER_queries_failed);
+    query_reply_empty(query, DNS_RCODE_SERVFAIL, (int)result->ede, result->reason);
 }

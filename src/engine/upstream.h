@@ -13,12 +13,26 @@
 
 struct upstream_request;
 
+// Whether another upstream might do better (RFC 9520 section 2), and a stale answer would:
+// SERVFAIL, REFUSED, NOTIMP, FORMERR, BADVERS and other rcodes that no zone's content explains, or
+// TC, which means nothing over a stream.
+NONNULL static inline bool upstream_reply_is_failure(const struct dns_message *reply)
+{
+    uint16_t rcode = dns_message_rcode(reply);
+
+    // YXDOMAIN comes with a DNAME that leads to a name too long (RFC 6672 section 2.2).
+    return (reply->flags & DNS_FLAG_TC) ||
+           (rcode != DNS_RCODE_NOERROR && rcode != DNS_RCODE_NXDOMAIN &&
+            rcode != DNS_RCODE_YXDOMAIN);
+}
+
 struct upstream_result {
     // The upstream's reply, checked to be one to this question, or NULL. Valid during the call.
     const struct dns_message *reply;
     // Without a reply: why, for the client (RFC 8914).
     enum dns_ede ede;
     const char *reason;
+    bool timed_out; // nothing was wrong but that it took too long
 };
 
 // Embedded in what the asker keeps about the question. The asker fills in the first part; all of it

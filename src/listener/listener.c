@@ -73,6 +73,11 @@ void listener_remove(struct listener *listener, const struct address *address, u
     tcp_clients_retire(listener, address);
 }
 
+uint32_t listener_client_count(const struct listener *listener)
+{
+    return listener->client_count;
+}
+
 void listener_pause(struct listener *listener)
 {
     list_for_each(node, &listener->udp)

@@ -30,6 +30,9 @@ NONNULL void listener_remove(struct listener *listener, const struct address *ad
 // For a reload: limits and time-outs.
 NONNULL void listener_configure(struct listener *listener, const struct listener_options *options);
 
+// TCP connections of clients.
+NONNULL uint32_t listener_client_count(const struct listener *listener);
+
 // Takes in no more queries and connections; answers still go out.
 NONNULL void listener_pause(struct listener *listener);
 

@@ -2,6 +2,7 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
 #include "base/error.h"
 
@@ -11,10 +12,19 @@
 usec_t loop_now(struct loop *loop)
 {
     if (!loop->now_known) {
-        loop->now = uv_hrtime() / 1000;
+        loop->now = loop_clock();
         loop->now_known = true;
     }
     return loop->now;
+}
+
+usec_t loop_clock(void)
+{
+    struct timespec now;
+
+    // Goes on while the machine sleeps: answers grow old and connections die then, too.
+    clock_gettime(CLOCK_BOOTTIME, &now);
+    return (usec_t)now.tv_sec * USEC_SEC + (usec_t)now.tv_nsec / 1000;
 }
 
 static void run_tasks(struct list *tasks)
@@ -38,9 +48,10 @@ static void schedule(struct loop *loop, usec_t due)
     }
 
     // libuv counts from its own time, in milliseconds.
-    uint64_t base = uv_now(&loop->uv) * 1000;
-    uint64_t wait = due > base ? (due - base + 999) / 1000 : 0;
+    usec_t now = loop_now(loop);
+    uint64_t wait = due > now ? (due - now + 999) / 1000 : 0;
 
+    uv_update_time(&loop->uv);
     uv_timer_start(&loop->timer, on_timer, wait, 0);
 }
 

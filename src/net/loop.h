@@ -62,6 +62,9 @@ NONNULL void loop_stop(struct loop *loop);
 // The time of this turn: read from the clock once.
 NONNULL usec_t loop_now(struct loop *loop);
 
+// The same clock, for threads without a loop.
+usec_t loop_clock(void);
+
 // Timers; see wheel.h.
 NONNULL void loop_arm(struct loop *loop, struct wheel_timer *timer, usec_t due);
 NONNULL void loop_disarm(struct loop *loop, struct wheel_timer *timer);

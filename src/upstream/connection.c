@@ -289,6 +289,7 @@ static void handle_right(struct connection *connection, struct attempt *attempt,
     connection->probing = false;
     loop_disarm(set->loop, &connection->probe_timer);
     counter_inc(set->counters, COUNTER_upstream_replies);
+    server->replies++;
     rtt_add(&server->rtt, connection->last_read - attempt->sent_at);
     obey_keepalive(connection, reply);
     server_answered(server);
@@ -452,6 +453,7 @@ bool connection_send(struct connection *connection, struct attempt *attempt)
     connection->in_flight++;
     server->in_flight++;
     connection->sent++;
+    server->queries++;
     if (server->query_limit != 0 && connection->sent >= server->query_limit)
         connection->retiring = true;
     counter_inc(set->counters, COUNTER_upstream_queries);

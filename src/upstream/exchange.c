@@ -6,7 +6,6 @@
 
 #include "base/error.h"
 #include "upstream/internal.h"
-#include "upstream/reply.h"
 
 // An answer that takes less is not worth a second query.
 #define PATIENCE_MIN (300 * USEC_MSEC)
@@ -39,7 +38,11 @@ static void finish(struct exchange *exchange, const struct upstream_result *resu
 // truth about that question; else the client hears why there is none.
 static void give_up(struct exchange *exchange)
 {
-    struct upstream_result result = {.ede = exchange->ede, .reason = exchange->reason};
+    struct upstream_result result = {
+        .ede = exchange->ede,
+        .reason = exchange->reason,
+        .timed_out = exchange->timed_out,
+    };
     struct dns_message reply;
 
     if (exchange->saved && dns_message_parse(&reply, exchange->saved, exchange->saved_size) == E_OK)
@@ -129,6 +132,7 @@ void exchange_start(struct upstream_set *set, struct upstream_request *request)
     exchange->deadline = set_now(set) + set->timeout;
     exchange->failed_at = 0;
     exchange->tried = 0;
+    exchange->timed_out = false;
     exchange->saved = NULL;
     exchange->saved_size = 0;
     exchange->ede = DNS_EDE_NO_REACHABLE_AUTHORITY;
@@ -212,6 +216,7 @@ static void on_timer(struct wheel_timer *timer)
         if (exchange->reason[0] == '\0')
             snprintf(exchange->reason, sizeof(exchange->reason), "no upstream answered in time");
         counter_inc(set->counters, COUNTER_upstream_timeouts);
+        exchange->timed_out = true;
         give_up(exchange);
         return;
     }

@@ -72,7 +72,8 @@ struct exchange {
     unsigned tried;   // attempts made
     uint32_t tried_serials[EXCHANGE_ATTEMPTS];
     bool tried_answered[EXCHANGE_ATTEMPTS]; // that server answered, with a failure
-    uint8_t *saved;                         // the best failure reply so far, on the heap, or NULL
+    bool timed_out;
+    uint8_t *saved; // the best failure reply so far, on the heap, or NULL
     size_t saved_size;
     enum dns_ede ede; // of the last failure
     char reason[SERVER_REASON_SIZE];
@@ -107,9 +108,12 @@ struct server {
     struct task drain;
     unsigned in_flight;
     struct tls_ticket *ticket;
+    uint64_t queries; // sent
+    uint64_t replies; // accepted
 
     // Health.
     enum server_state state;
+    usec_t down_since;
     bool suspect;      // slow to the point of doubt
     unsigned failures; // connections in a row that answered nothing
     usec_t backoff;

@@ -18,13 +18,3 @@ int upstream_reply_check(struct dns_message *reply, const uint8_t *wire, size_t 
         return E_MISMATCH;
     return E_OK;
 }
-
-bool upstream_reply_is_failure(const struct dns_message *reply)
-{
-    uint16_t rcode = dns_message_rcode(reply);
-
-    if (reply->flags & DNS_FLAG_TC)
-        return true;
-    // YXDOMAIN comes with a DNAME that leads to a name too long (RFC 6672 section 2.2).
-    return rcode != DNS_RCODE_NOERROR && rcode != DNS_RCODE_NXDOMAIN && rcode != DNS_RCODE_YXDOMAIN;
-}

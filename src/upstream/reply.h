@@ -11,8 +11,3 @@
 NONNULL NODISCARD int upstream_reply_check(struct dns_message *reply, const uint8_t *wire,
                                            size_t size, const uint8_t *question,
                                            size_t question_size);
-
-// Whether another upstream might do better (RFC 9520 section 2): SERVFAIL, REFUSED, NOTIMP,
-// FORMERR, BADVERS and other rcodes that no zone's content explains, or TC, which means nothing
-// over a stream.
-NONNULL bool upstream_reply_is_failure(const struct dns_message *reply);

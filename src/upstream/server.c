@@ -143,6 +143,7 @@ static void go_down(struct server *server)
     announce_down(server);
     if (server->state == SERVER_UP) {
         server->state = SERVER_DOWN;
+        server->down_since = set_now(server->set);
         counter_inc(server->set->counters, COUNTER_upstream_down);
     }
     end_dial(server);

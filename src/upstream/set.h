@@ -5,6 +5,7 @@
 #include "base/random.h"
 #include "engine/upstream.h"
 #include "metrics/counters.h"
+#include "metrics/status.h"
 #include "net/loop.h"
 #include "upstream/plan.h"
 
@@ -26,5 +27,9 @@ NONNULL void upstream_set_stop(struct upstream_set *set);
 
 // After upstream_set_stop(), and when the loop has no more handles.
 void upstream_set_free(struct upstream_set *set);
+
+// How each server is, in the configured order. Returns how many there are.
+NONNULL unsigned upstream_set_status(struct upstream_set *set,
+                                     struct status_upstream upstreams[STATUS_UPSTREAMS_MAX]);
 
 extern const struct upstream_ops upstream_set_ops;

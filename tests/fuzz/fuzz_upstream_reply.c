@@ -11,6 +11,7 @@
 #include "dns/build.h"
 #include "dns/name.h"
 #include "dns/tables.h"
+#include "engine/upstream.h"
 #include "input.h"
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);

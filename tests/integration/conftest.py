@@ -112,6 +112,8 @@ def start_sotto(request, tmp_path, authority):
             process.stop()
         except AssertionError as problem:
             problems.append(str(problem))
+    for process in processes:
+        process.clean_up()
     assert not problems, "\n".join(problems)
 
 

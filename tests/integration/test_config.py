@@ -139,6 +139,7 @@ CONFIGURATIONS = {
         identity: {id: "a \"b\" \\ # c: d", version: "bücher 😀"}
         """,
     "listeners": "listen: ['*:5300', 'udp://[::1]:54', 'tcp://127.0.0.1']\nworkers: 2",
+    "control socket": "control: {socket: /run/a b.sock, group: '1000'}",
     "empty sections": "upstream:\nlog:\ntcp: {}\n",
 }
 
@@ -197,6 +198,11 @@ BAD = [
     ("upstream: {servers: [{url: quad9, profile: none}]}", "1:44: "),
     ("upstream: {servers: [{url: quad9, max-connections: 65}]}", "1:52: "),
     ("upstream: {servers: [{url: quad9, idle-timeout: 60}]}", "1:49: "),
+    ("control: {socket: control.sock}", "1:19: control.socket: found"),
+    ("control: {socket: ''}", "1:19: control.socket: found"),
+    ("control: {socket: true}", "1:19: control.socket: found"),
+    (f"control: {{socket: /{'a' * 107}}}", "1:19: control.socket: "),
+    ("control: {group: 1}", "1:18: control.group: found"),
     ("padding: on", "1:10: padding: found"),
     ("padding: false", "1:10: padding: found"),
     ("private-reverse: true", "1:18: private-reverse: found"),

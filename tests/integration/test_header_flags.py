@@ -43,7 +43,7 @@ def test_ad_is_for_those_who_understand_it(sotto, server, do, ad):
     server.on_query = lambda conn, query: conn.answer(query, flags=UPSTREAM_FLAGS | wire.AD)
     reply = exchange(sotto, "udp", flags=wire.RD | (wire.AD if ad else 0), do=do)
     assert bool(reply.flags & dns.flags.AD) == (do or ad)
-    assert bool(server.queries[0].flags & wire.AD) == ad
+    assert server.queries[0].flags & wire.AD, "somebody may ask next who does"
 
 
 @pytest.mark.parametrize("do", [False, True])
@@ -90,4 +90,4 @@ def test_bits_without_a_meaning_go_nowhere(sotto, server):
     flags = wire.RD | Z | wire.TC | wire.AA | wire.RA | 0x000F
     reply = exchange(sotto, "udp", flags=flags)
     assert reply.rcode() == 0 and not reply.flags & (Z | wire.TC | wire.AA)
-    assert server.queries[0].flags == wire.RD
+    assert server.queries[0].flags == wire.RD | wire.AD

@@ -114,7 +114,7 @@ def test_a_client_that_does_not_read_does_not_hold_up_the_end(dot_server, forwar
 
     sotto = forward(dot_server(on_query=large))
     with TcpClient(sotto.address, 4096) as client:
-        client.send(*(wire.query("large.test", wire.TXT, ident=i) for i in range(15)))
+        client.send(*(wire.query(f"large-{i}.test", wire.TXT) for i in range(15)))
         sotto.wait_count("upstream queries", 15)
         with within(3.0):
             sotto.stop()

@@ -25,6 +25,7 @@ def run_with_stderr(request, tmp_path, authority):
             {"url": server.url, "ca-file": str(authority.ca_path)},
             listen=[f"dns://{address.host}:{address.port}"],
             log={"level": level},
+            control={"socket": "none"},
             **options,
         )
         path = tmp_path / "sotto.yaml"

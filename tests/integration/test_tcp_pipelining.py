@@ -107,8 +107,8 @@ def test_closing_with_queries_in_flight_harms_nobody(dot_server, forward, how):
     with Bystanders(sotto.address, within=2.0):
         for round_ in range(5):
             clients = [TcpClient(sotto.address) for _ in range(10)]
-            for client in clients:
-                names = (f"gone-{round_}-{number}.test" for number in range(20))
+            for who, client in enumerate(clients):
+                names = (f"gone-{round_}-{who}-{number}.test" for number in range(20))
                 client.send(*map(wire.query, names))
             server.wait_for(lambda: len(server.queries_starting("gone")) >= 200 * (round_ + 1), "")
             for client in clients:

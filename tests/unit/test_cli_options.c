@@ -147,11 +147,17 @@ static void test_too_many(void **state)
 
 static void test_help_names_every_option(void **state)
 {
-    static const char *const names[] = {"-c, --config FILE",       "-l, --listen ADDRESS",
-                                        "-u, --upstream UPSTREAM", "    --ca-file FILE",
-                                        "    --workers N",         "-v, --verbose",
-                                        "-t, --check-config",      "    --schema",
-                                        "-V, --version",           "-h, --help"};
+    static const char *const names[] = {"-c, --config FILE",
+                                        "-l, --listen ADDRESS",
+                                        "-u, --upstream UPSTREAM",
+                                        "    --ca-file FILE",
+                                        "    --control-socket PATH\n",
+                                        "    --workers N",
+                                        "-v, --verbose",
+                                        "-t, --check-config",
+                                        "    --schema",
+                                        "-V, --version",
+                                        "-h, --help"};
     char *text = NULL;
     size_t size, width = 0;
     FILE *out = open_memstream(&text, &size);
@@ -195,6 +201,10 @@ static const struct {
     {"--ca-file /dev/null", "  bootstrap:\n    - url: cloudflare\n      ca-file: \"\"\n"},
     {"--workers 5", "\nworkers: 5\n"},
     {"--workers auto", "\nworkers: auto\n"},
+    {"--control-socket /run/a.sock", "control:\n  socket: /run/a.sock\n"},
+    {"--control-socket none", "  socket: none\n"},
+    {"--control-socket auto", "  socket: auto\n"},
+    {"--control-socket a.sock", "--control-socket \"a.sock\": expected auto, none, or an absolute"},
     {"-v", "  level: info\n"},
     {"-vv", "  level: debug\n"},
     {"-vvvvvvvvv", "  level: debug\n"},

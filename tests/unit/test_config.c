@@ -110,6 +110,9 @@ static const struct {
     {"tcp: {message-timeout: 60m}", "  message-timeout: 1h\n"},
     {"tcp: {max-connections: 1}", "  max-connections: 1\n"},
     {"tcp: {max-connections: 1000000}", "  max-connections: 1000000\n"},
+    {"control: {socket: none}", "control:\n  socket: none\n  group: \"\"\n"},
+    {"control: {socket: /run/sotto.sock, group: adm}", "  socket: /run/sotto.sock\n  group: adm\n"},
+    {"control: {group: ''}", "  socket: auto\n  group: \"\"\n"},
     {"tcp: {max-in-flight: 1}", "  max-in-flight: 1\n"},
     {"tcp: {max-in-flight: 10000}", "  max-in-flight: 10000\n"},
     {"udp: {max-size: 512}", "  max-size: 512\n"},
@@ -152,8 +155,10 @@ static void test_every_key_is_read(void **state)
 
 // What is wrong, to the letter. A file of one line unless the error says otherwise.
 #define KNOWN_KEYS                                                                                 \
-    "known keys: listen, workers, user, upstream, padding, private-reverse, log, tcp, udp, "       \
-    "max-in-flight, identity"
+    "known keys: listen, workers, user, upstream, cache, padding, private-reverse, log, control, " \
+    "tcp, udp, max-in-flight, identity"
+#define A50 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define CONTROL_SOCKET "auto, none, or an absolute path"
 #define KEYS_OF_SERVER                                                                             \
     "known keys: url, ca-file, pin-sha256, profile, max-connections, idle-timeout"
 #define UPSTREAM "an upstream such as tls://1.1.1.1#cloudflare-dns.com or a preset such as quad9"
@@ -163,6 +168,17 @@ static void test_every_key_is_read(void **state)
 static const struct {
     const char *yaml, *error;
 } bad[] = {
+    // The control socket.
+    {"control: {socket: control.sock}",
+     "a.yaml:1:19: control.socket: found \"control.sock\", expected " CONTROL_SOCKET},
+    {"control: {socket: ''}", "a.yaml:1:19: control.socket: found \"\", expected " CONTROL_SOCKET},
+    {"control: {socket: /" A50 A50 "1234567}",
+     "a.yaml:1:19: control.socket: \"/" A50
+     "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa…\": too long: the "
+     "path of a socket has at most 107 octets"},
+    {"control: {group: 1}",
+     "a.yaml:1:18: control.group: found the number 1, expected text of 0 to 63 "
+     "octets; write it in quotes"},
     // Keys.
     {"frob: 1", "a.yaml:1:1: unknown key \"frob\"; " KNOWN_KEYS},
     {"lsiten: []", "a.yaml:1:1: unknown key \"lsiten\"; did you mean \"listen\"?"},

@@ -14,8 +14,8 @@
 #include <cmocka.h>
 
 #include "base/error.h"
+#include "base/utf8.h"
 #include "config/report.h"
-#include "config/utf8.h"
 #include "config_text.h"
 
 // Processor time that no input may take more of, with sanitizers on a slow machine.

@@ -82,6 +82,11 @@ static void random_text(const struct schema_row *row, void *at)
         const char *url = upstream_urls[random_below(ARRAY_LEN(upstream_urls))];
 
         assert_int_equal(row->text->parse(at, url, &why), E_OK);
+    } else if (row->text == &text_control_socket) {
+        static const char *const sockets[] = {"auto", "none", "/", "/run/a b: #c"};
+        const char *socket = sockets[random_below(ARRAY_LEN(sockets))];
+
+        assert_int_equal(row->text->parse(at, socket, &why), E_OK);
     } else {
         assert_ptr_equal(row->text, &text_pin);
         for (unsigned i = 0; i < 32; i++)

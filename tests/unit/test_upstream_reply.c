@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "dns/tables.h"
+#include "engine/upstream.h"
 #include "wire.h"
 
 // What was asked: under ID 1234, in this letter case.

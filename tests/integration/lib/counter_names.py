@@ -17,7 +17,18 @@ COUNTERS = {
     "forwarded queries": ["queries_forwarded"],
     "refused sources": ["udp_source_refused"],
     "send errors": ["udp_send_errors"],
+    "joined queries": ["queries_joined"],
     "failed queries": ["queries_failed"],
+    # the cache
+    "cache hits": ["cache_hits"],
+    "cache misses": ["cache_misses"],
+    "stale answers": ["cache_stale"],
+    "prefetches": ["cache_prefetches"],
+    "answers kept": ["cache_inserts"],
+    "evictions": ["cache_evictions"],
+    "answers expired": ["cache_expired"],
+    "negative answers not kept": ["cache_negative_limited"],
+    # replies
     "truncated replies": ["replies_truncated"],
     # connections of clients
     "connections accepted": ["tcp_accepted"],

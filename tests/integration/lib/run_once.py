@@ -8,7 +8,9 @@ from .sotto_process import SANITIZER_COMPLAINT, sanitizer_environment
 from .timing import scaled
 
 
-def run_to_end(command, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess:
+def run_to_end(
+    command, environment: dict[str, str] | None = None, seconds: float = 15
+) -> subprocess.CompletedProcess:
     """Run it; output as text. It must end by itself, and no sanitizer may complain."""
     done = subprocess.run(
         list(map(str, command)),
@@ -16,8 +18,13 @@ def run_to_end(command, environment: dict[str, str] | None = None) -> subprocess
         text=True,
         errors="backslashreplace",
         stdin=subprocess.DEVNULL,
-        timeout=scaled(15),
-        env={**os.environ, **sanitizer_environment(), **(environment or {})},
+        timeout=scaled(seconds),
+        env={
+            **os.environ,
+            **sanitizer_environment(),
+            "RUNTIME_DIRECTORY": "/nonexistent",  # no start here makes the machine's control socket
+            **(environment or {}),
+        },
     )
     assert not SANITIZER_COMPLAINT.search(done.stderr), done.stderr
     return done

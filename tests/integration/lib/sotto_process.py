@@ -5,14 +5,19 @@ arguments, follows its log, and returns from `start()` once it has said `ready`.
 ports the kernel chose, learnt from the log. `stop()` is part of every test: the program must
 still be alive, must end by itself with code 0, and no sanitizer may have complained.
 
+It has a control socket of its own; `control()` runs `sotto status` and `sotto flush` there.
+
 `upstream_config()` builds the usual configuration from servers of the harness.
 """
 
+import json
 import os
 import pwd
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 import threading
 import time
 from pathlib import Path
@@ -93,8 +98,17 @@ class Sotto:
         if variant() == "tsan":
             command = ["setarch", "-R", *command]
         self.command = wrap(command)
+        # For the control socket: the machine's own is not to be touched. The path of a socket is
+        # short, and whoever the program becomes must be able to make and remove files there.
+        self.runtime_directory = Path(tempfile.mkdtemp(prefix="sotto-run-"))
+        self.runtime_directory.chmod(0o1777)
         # Whoever runs us may have said where sanitizers report.
-        self.environment = {**sanitizer_environment(), **os.environ, **(environment or {})}
+        self.environment = {
+            **sanitizer_environment(),
+            **os.environ,
+            "RUNTIME_DIRECTORY": str(self.runtime_directory),
+            **(environment or {}),
+        }
         self._process: subprocess.Popen | None = None
         self._reader: threading.Thread | None = None
         self.stopped = False
@@ -139,6 +153,9 @@ class Sotto:
         self._process.kill()
         self._process.wait()
 
+    def clean_up(self) -> None:
+        shutil.rmtree(self.runtime_directory, ignore_errors=True)
+
     def alive(self) -> bool:
         return self._process.poll() is None
 
@@ -148,7 +165,15 @@ class Sotto:
     def write_config(self, config: dict) -> None:
         # As somebody else it could not read our files again on a reload.
         user = pwd.getpwuid(os.geteuid()).pw_name
-        config = {"listen": LISTEN, "log": {"level": "debug"}, "user": user, **config}
+        # Most tests are about the way to an upstream, and ask for the same names again and again.
+        cache = {"size": 0}
+        config = {
+            "listen": LISTEN,
+            "log": {"level": "debug"},
+            "user": user,
+            "cache": cache,
+            **config,
+        }
         self.config = config
         self.config_path.write_text(yaml.safe_dump(config, sort_keys=False))
 
@@ -159,6 +184,35 @@ class Sotto:
         mark = self.mark()
         self.signal(signal.SIGHUP)
         self.wait_log(r"\breloaded\b", after=mark)
+
+    # the control socket
+
+    @property
+    def control_path(self) -> Path:
+        """Where it is by default."""
+        return self.runtime_directory / "control.sock"
+
+    def control(self, *arguments, code: int = 0) -> str:
+        """Run `sotto status …` or `sotto flush …`, insist on its exit code; return what it says."""
+        command = [self.binary, *map(str, arguments)]
+        if variant() == "tsan":
+            command = ["setarch", "-R", *command]
+        done = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            timeout=scaled(30),
+            env=self.environment,
+            check=False,
+        )
+        assert done.returncode == code, f"ended with {done.returncode}\n{done.stderr}"
+        assert not SANITIZER_COMPLAINT.search(done.stderr), done.stderr
+        return done.stderr if code else done.stdout
+
+    def status(self) -> dict:
+        """What `sotto status --json` says."""
+        return json.loads(self.control("status", "--json"))
 
     # addresses
 

@@ -1,0 +1,13 @@
+// What `sotto` does besides being the server: `sotto status` and `sotto flush` ask a running one.
+#pragma once
+
+#include "base/compiler.h"
+
+struct subcommand;
+
+// By its name, or NULL.
+NONNULL const struct subcommand *subcommand_find(const char *name);
+
+// Runs it; argv[0] is its name. Output goes to stdout, errors to stderr. Returns the exit code
+// (daemon/daemon.h). Main thread only (getopt).
+NONNULL int subcommand_run(const struct subcommand *subcommand, int argc, char **argv);

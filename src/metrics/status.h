@@ -1,0 +1,51 @@
+// How things stand, as plain values: what a worker fills in about itself in its own thread, for
+// others to read when it is done. Who shows it (the control socket, and whatever else) reads these
+// and nothing of the worker's.
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "base/time.h"
+
+// As many as a configuration may have, and as long as its texts may be (upstream/options.h).
+#define STATUS_UPSTREAMS_MAX 32
+#define STATUS_URL_SIZE 512
+#define STATUS_REASON_SIZE 320
+
+#define STATUS_UPSTREAM_STATE_LIST(X)                                                              \
+    X(UP, "up")     /* answers, or has not been asked yet */                                       \
+    X(SLOW, "slow") /* did not answer in time of late; others are preferred */                     \
+    X(DOWN, "down")
+
+enum status_upstream_state {
+#define X(name, text) STATUS_UPSTREAM_##name,
+    STATUS_UPSTREAM_STATE_LIST(X)
+#undef X
+};
+
+const char *status_upstream_state_name(enum status_upstream_state state);
+
+// An upstream server, as one worker sees it.
+struct status_upstream {
+    char url[STATUS_URL_SIZE]; // as configured
+    enum status_upstream_state state;
+    char reason[STATUS_REASON_SIZE]; // why it is down; else "". May hold what a peer sent
+    usec_t down_for;                 // 0 if it is not down
+    uint32_t connections;            // open
+    uint32_t dialling;               // being set up
+    uint32_t in_flight;              // queries sent and not answered
+    uint32_t waiting;                // queries that wait for a connection
+    usec_t rtt;                      // smoothed round-trip time; 0: not known
+    uint64_t queries; // sent, our own probes included, since the server is configured
+    uint64_t replies; // accepted
+};
+
+struct status_worker {
+    bool answered; // false: it was too busy to; nothing below is known
+    uint32_t in_flight;
+    uint32_t tcp_clients; // connections of clients
+    uint64_t queries_udp, queries_tcp;
+    uint32_t upstream_count;
+    struct status_upstream upstreams[STATUS_UPSTREAMS_MAX];
+};
