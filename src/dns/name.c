@@ -79,10 +79,29 @@ size_t dns_name_length(const uint8_t *name)
     return length + 1;
 }
 
+#define EACH(octet) ((octet)*UINT64_C(0x0101010101010101))
+
+// Eight octets at once: a sum has its top bit set from 'A' on, and from behind 'Z' on.
+static inline uint64_t lower8(uint64_t word)
+{
+    uint64_t low = word & EACH(0x7f);
+    uint64_t upper = (low + EACH(0x80 - 'A')) & ~(low + EACH(0x7f - 'Z')) & ~word & EACH(0x80);
+
+    return word | upper >> 2;
+}
+
 // Length octets are below 'A': the labels' bounds need no care here, nor in same().
 void dns_name_lower(uint8_t *to, const uint8_t *name, size_t length)
 {
-    for (size_t i = 0; i < length; i++)
+    size_t i = 0;
+    uint64_t word;
+
+    for (; i + sizeof(word) <= length; i += sizeof(word)) {
+        memcpy(&word, name + i, sizeof(word));
+        word = lower8(word);
+        memcpy(to + i, &word, sizeof(word));
+    }
+    for (; i < length; i++)
         to[i] = lower(name[i]);
 }
 

@@ -31,6 +31,12 @@ static const struct zone zones[] = {
     {WIRE("\010resolver\004arpa"), ZONE_EMPTY},
 };
 
+// What all names that are ours end in; nearly all other names are told from them by this alone.
+static const uint8_t *const last_labels[] = {
+    WIRE("\011localhost"), WIRE("\007invalid"), WIRE("\005onion"),
+    WIRE("\003net"),       WIRE("\004arpa"),
+};
+
 #define V4(labels) WIRE(labels "\007in-addr\004arpa")
 #define V6(nibbles) WIRE(nibbles "\003ip6\004arpa")
 #define N(nibble) "\001" nibble
@@ -205,6 +211,18 @@ static bool answer_reverse(struct policy_answer *answer, const uint8_t *name, ui
     return zone != NULL;
 }
 
+static bool may_be_ours(const uint8_t *name)
+{
+    const uint8_t *last = name;
+
+    for (; *name != 0; name += 1 + *name)
+        last = name;
+    for (size_t i = 0; i < ARRAY_LEN(last_labels); i++)
+        if (*last == *last_labels[i] && dns_name_equal(last, last_labels[i]))
+            return true;
+    return false;
+}
+
 static bool answer_internet(const struct policy_local_options *options, const uint8_t *name,
                             uint16_t type, struct policy_answer *answer)
 {
@@ -267,5 +285,6 @@ bool policy_answer_local(const struct policy_local_options *options, const uint8
     if (class == DNS_CLASS_CH)
         return answer_identity(options, name, type, answer);
     // The names are what they are in every class but CH; only IN is asked for in earnest.
-    return class == DNS_CLASS_IN && answer_internet(options, name, type, answer);
+    return class == DNS_CLASS_IN && may_be_ours(name) &&
+           answer_internet(options, name, type, answer);
 }
