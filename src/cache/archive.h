@@ -29,7 +29,7 @@ NONNULL NODISCARD bool cache_archive_write(struct cache_archive_writer *writer, 
 struct cache_archive_result {
     const char *problem; // why nothing was taken; NULL: all is well
     uint64_t records;    // in the file
-    uint64_t restored;   // of these, those that may still be given
+    uint64_t restored;   // of these, those that may still be given, as far as there is room
 };
 
 // Puts the file's answers into the cache, as old as they are by now. Takes nothing from a file that

@@ -176,6 +176,8 @@ void cache_insert(struct cache *cache, const struct cache_key *key, const struct
     entry = entry_new(key, reply, verdict, (ticks_t)(ticks_of(now) - ticks_of(age)));
     if (entry)
         table_insert(cache, entry, options, generation, ticks_of(now), counters);
+    else if (verdict->kind != CACHE_FAILURE)
+        table_remove(cache, key); // out of memory: what there is is out of date
 }
 
 void cache_remove(struct cache *cache, const struct cache_key *key)

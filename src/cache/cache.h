@@ -2,9 +2,10 @@
 //
 // Glossary
 //   key     the question, lower-case, with DO and CD (key.h)
-//   entry   one answer: the upstream's reply without its OPT, and since when and how long it is
-//   valid fresh   within its TTL stale   past its TTL, but by less than `stale-max`: given if no
-//   upstream answers (RFC 8767) dead    past that, too: never given
+//   entry   one answer: the upstream's reply without its OPT, since when, and for how long
+//   fresh   within its TTL
+//   stale   past its TTL, by less than `stale-max`: given if no upstream answers (RFC 8767)
+//   dead    past that, too: never given
 //
 // Life of an entry: cache_insert() makes it, whole and never to be changed but for a few bits that
 // say how it is used, and publishes it. Readers find it without a lock. A newer answer, eviction,
@@ -63,7 +64,7 @@ NONNULL NODISCARD enum cache_state cache_lookup(struct cache *cache, const struc
                                                 const struct cache_options *options, usec_t now,
                                                 struct cache_found *found);
 
-// Puts the TTLs of a found answer right in a reply that was built from it.
+// Puts the TTLs of a found answer right in a reply that was built from it, with all its records.
 NONNULL void cache_found_set_ttls(const struct cache_found *found, enum cache_state state,
                                   uint8_t *reply);
 
@@ -78,9 +79,10 @@ NONNULL void cache_set_failing(const struct cache_found *found, usec_t now);
 // Grows with each flush. An answer asked for before a flush must not come in after it.
 NONNULL uint64_t cache_generation(const struct cache *cache);
 
-// Keeps a reply that cache_judge() said to keep, in place of the key's former one. A failure takes
-// no place of an answer that may still be given. `generation` is that of the
-// time when the question was asked. `age` is how long ago the reply came.
+// Keeps a reply that cache_judge() said to keep, in place of the key's former one; that goes also
+// if there is no room for the new one. A failure takes no place of an answer that may still be
+// given. `generation` is that of the time when the question was asked. `age` is how long ago the
+// reply came, at most four years.
 NONNULL void cache_insert(struct cache *cache, const struct cache_key *key,
                           const struct dns_message *reply, const struct cache_verdict *verdict,
                           const struct cache_options *options, uint64_t generation, usec_t now,
@@ -102,8 +104,8 @@ struct cache_usage {
 // Any thread.
 NONNULL void cache_usage(const struct cache *cache, struct cache_usage *usage);
 
-// For each entry that may still be given, in no order, on and offline by itself now and then: the
-// caller must be offline. Stops when `visit` returns false.
+// For each answer, failures not among them, that may still be given, in no order, on and offline by
+// itself now and then: the caller must be offline. Stops when `visit` returns false.
 struct cache_visit {
     const uint8_t *message; // as in cache_found, `size` octets
     uint16_t size;

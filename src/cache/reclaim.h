@@ -32,3 +32,6 @@ static inline void reclaim_later(struct rcu_head *head, void (*free_it)(struct r
     reclaim_release();
     urcu_qsbr_call_rcu(head, free_it);
 }
+
+// Waits until all that was handed over before has been freed. The caller is a reader, offline.
+void reclaim_wait(void);

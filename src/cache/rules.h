@@ -6,9 +6,9 @@
 //   NXDOMAIN   and the SOA's MINIMUM (RFC 2308 section 5)
 //   failure    SERVFAIL, for a fixed short time (RFC 9520)
 // Not kept: TTL 0; TC; a negative answer without SOA; records of another class; an answer section
-// that does not begin at the question's name, a SOA that is not above it; names that are compressed
-// into a TTL; other rcodes; EDNS other than version 0, or with a client subnet; answers to queries
-// without RD, of meta types.
+// in which no CNAMEs, in their order, lead from the question's name to what was asked; a SOA that
+// is not above their end; names that are compressed into a TTL; other rcodes; EDNS other than
+// version 0, or with a client subnet; answers to queries without RD, of meta types.
 #pragma once
 
 #include "cache/key.h"

@@ -67,7 +67,7 @@ void table_deinit(struct cache *cache)
 {
     if (!cache->buckets)
         return;
-    urcu_qsbr_barrier();
+    reclaim_wait();
     for (unsigned i = 0; i < cache->shard_count; i++) {
         for (struct list *node; (node = list_pop(&cache->shards[i].queue));)
             free(list_entry(node, struct cache_entry, queue));
@@ -346,24 +346,42 @@ static void make_room(struct cache *cache, struct cache_shard *shard, uint64_t c
 
 // ---- Changes
 
-// Whether the new entry is to be, and what it replaces is out of the table.
-static bool replace(struct cache *cache, struct cache_entry *entry,
-                    const struct cache_options *options, ticks_t now, struct list *removed)
+static struct cache_entry *find_same(struct cache *cache, struct cache_entry *entry)
 {
-    struct cache_entry *old = find(cache, entry->hash, entry->key_flags,
-                                   entry_wire(entry) + DNS_HEADER_SIZE, entry->question_size);
+    return find(cache, entry->hash, entry->key_flags, entry_wire(entry) + DNS_HEADER_SIZE,
+                entry->question_size);
+}
 
-    if (!old)
-        return true;
-    if (entry->kind == CACHE_FAILURE && old->kind != CACHE_FAILURE &&
-        entry_is_usable(old, options, now))
-        return false;
-    // What was asked for often stays a while longer; its hits begin anew.
-    atomic_store_explicit(&entry->state,
-                          atomic_load_explicit(&old->state, memory_order_relaxed) & ENTRY_VISITED,
-                          memory_order_relaxed);
-    table_unlink(cache, old, removed);
-    return true;
+// Whether the entry may take the place of what there is under its key.
+static bool may_replace(const struct cache_entry *entry, const struct cache_entry *old,
+                        const struct cache_options *options, ticks_t now)
+{
+    return !old || entry->kind != CACHE_FAILURE || old->kind == CACHE_FAILURE ||
+           !entry_is_usable(old, options, now);
+}
+
+// In place of what there is under its key, also where the entry itself is too large to be kept. A
+// reader finds the one or the other at any time. Returns whether it was put in.
+static bool put(struct cache *cache, struct cache_shard *shard, struct cache_entry *entry,
+                ticks_t now, struct list *removed, struct counters *counters)
+{
+    uint64_t cost = entry_cost(entry);
+    bool fits = cost <= shard->limit / SHARD_PART;
+    struct cache_entry *old;
+
+    if (fits)
+        make_room(cache, shard, cost, now, removed, counters);
+    old = find_same(cache, entry); // unless that was in the way
+    if (fits) {
+        // What was asked for often stays a while longer; its hits begin anew.
+        uint8_t visited = old ? atomic_load_explicit(&old->state, memory_order_relaxed) : 0;
+
+        atomic_store_explicit(&entry->state, visited & ENTRY_VISITED, memory_order_relaxed);
+        link_entry(cache, shard, entry);
+    }
+    if (old)
+        table_unlink(cache, old, removed);
+    return fits;
 }
 
 void table_insert(struct cache *cache, struct cache_entry *entry,
@@ -371,18 +389,14 @@ void table_insert(struct cache *cache, struct cache_entry *entry,
                   struct counters *counters)
 {
     struct cache_shard *shard = shard_of(cache, bucket_of(cache, entry->hash));
-    uint64_t cost = entry_cost(entry);
     bool inserted = false;
     struct list removed;
 
     list_init(&removed);
     pthread_mutex_lock(&shard->lock);
-    if (generation == cache_generation(cache) && replace(cache, entry, options, now, &removed) &&
-        cost <= shard->limit / SHARD_PART) {
-        make_room(cache, shard, cost, now, &removed, counters);
-        link_entry(cache, shard, entry);
-        inserted = true;
-    }
+    if (generation == cache_generation(cache) &&
+        may_replace(entry, find_same(cache, entry), options, now))
+        inserted = put(cache, shard, entry, now, &removed, counters);
     pthread_mutex_unlock(&shard->lock);
     table_free_later(&removed);
     if (inserted)

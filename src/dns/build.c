@@ -139,8 +139,8 @@ size_t dns_reply_build(uint8_t *to, size_t size, const struct dns_reply_to *repl
     if (keep_ad)
         flags |= from->flags & DNS_FLAG_AD;
     writer_bytes(&w, from->wire + records, records_end - records);
-    if (UNLIKELY(from->ttl_invalid || reply->ttl_max > 0) && !w.failed)
-        dns_ttl_bound(to, from, records_end, reply->ttl_min,
-                      reply->ttl_max ? reply->ttl_max : DNS_TTL_MAX);
+    if (UNLIKELY(from->ttl_invalid || reply->bound_ttls) && !w.failed)
+        dns_ttl_bound(to, from, records_end, reply->bound_ttls ? reply->ttl_min : 0,
+                      reply->bound_ttls ? reply->ttl_max : DNS_TTL_MAX);
     return reply_end_or_truncate(&w, size, reply, flags, dns_message_rcode(from), count);
 }

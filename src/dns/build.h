@@ -24,7 +24,8 @@ struct dns_reply_to {
     size_t question_size;
     const struct dns_opt *opt; // NULL: the client knows no EDNS
     size_t limit;              // most octets that the client takes: 512 to DNS_MESSAGE_MAX
-    uint32_t ttl_min, ttl_max; // bounds for the TTLs of an upstream's records; 0 and 0: none
+    bool bound_ttls;           // those of an upstream's records, as follows
+    uint32_t ttl_min, ttl_max;
 };
 
 // A reply of our own without records: header, question if there is one, OPT. `rcode` may exceed 15

@@ -122,10 +122,9 @@ void query_reply_from(struct query *query, const struct dns_message *from,
     struct dns_reply_to reply = reply_to(query, &opt);
     struct dns_option padding;
 
-    if (verdict->adjust) {
-        reply.ttl_min = verdict->ttl_min;
-        reply.ttl_max = verdict->ttl_max;
-    }
+    reply.bound_ttls = verdict->adjust;
+    reply.ttl_min = verdict->ttl_min;
+    reply.ttl_max = verdict->ttl_max;
     opt.ede_from = from;
     if (engine->options.padding == ENGINE_PADDING_MIRROR &&
         dns_option_find(from, DNS_OPTION_PADDING, &padding))

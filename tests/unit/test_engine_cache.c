@@ -380,6 +380,10 @@ static void test_ttls_are_shown_as_they_are_kept(void **state)
     ask(0, "once.test");
     answer("8180 0001 0000 0000" A_RECORD("00000000"));
     assert_address(&clients[0], 0);
+    ask(0, "nothing.test");
+    answer("8183 0000 0001 0000 {test} 0006 0001 0000003c 0018 00 01 'a' 00 00*16 00000000");
+    assert_answered(&clients[0], DNS_RCODE_NXDOMAIN);
+    assert_int_equal(get_u32(clients[0].bytes + 12 + 18 + 6 + 4), 0); // not the SOA's 60
     turn();
     assert_address(ask(1, "long.test"), 30);
     assert_address(ask(1, "short.test"), 20);
