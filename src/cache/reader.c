@@ -39,6 +39,7 @@ static void on_last(struct rcu_head *head)
 {
     struct last *last = container_of(head, struct last, head);
 
+    reclaim_acquire();
     pthread_mutex_lock(&last->lock);
     last->done = true;
     pthread_cond_signal(&last->freed);
