@@ -82,7 +82,7 @@ NONNULL uint64_t cache_generation(const struct cache *cache);
 // Keeps a reply that cache_judge() said to keep, in place of the key's former one; that goes also
 // if there is no room for the new one. A failure takes no place of an answer that may still be
 // given. `generation` is that of the time when the question was asked. `age` is how long ago the
-// reply came, at most four years.
+// reply came, at most eight years.
 NONNULL void cache_insert(struct cache *cache, const struct cache_key *key,
                           const struct dns_message *reply, const struct cache_verdict *verdict,
                           const struct cache_options *options, uint64_t generation, usec_t now,

@@ -25,6 +25,13 @@ void __tsan_release(void *address);
 #define reclaim_release() ((void)0)
 #endif
 
+// Starts liburcu's thread. Else that would be done when it is first needed; and if it cannot be had
+// (memory, the number of threads), the process ends, which then is at a better time.
+static inline void reclaim_start(void)
+{
+    urcu_qsbr_get_default_call_rcu_data();
+}
+
 // Calls `free_it` on liburcu's thread when no reader can hold what `head` is embedded in. The
 // caller is an online reader.
 static inline void reclaim_later(struct rcu_head *head, void (*free_it)(struct rcu_head *head))

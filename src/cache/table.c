@@ -28,6 +28,7 @@ int table_init(struct cache *cache, uint64_t size)
     cache->size = size;
     if (size == 0)
         return E_OK;
+    reclaim_start();
     cache->shard_count = 1;
     while (cache->shard_count < SHARDS_MAX && size / (2 * cache->shard_count) >= SHARD_SIZE_MIN)
         cache->shard_count *= 2;

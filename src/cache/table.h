@@ -79,12 +79,16 @@ static inline const uint8_t *entry_wire(const struct cache_entry *entry)
     return (const uint8_t *)(entry->tail + entry->ttl_count);
 }
 
-// In ticks. A reader's clock may be a little behind the writer's.
+// A reader's clock may be behind the writer's by a turn of the loop. Ages beyond this are not to be
+// told from that, but a machine that slept for eight years has other troubles.
+#define ENTRY_AGE_MAX (UINT32_MAX - 60 * TICKS_PER_SECOND)
+
+// In ticks.
 static inline uint32_t entry_age(const struct cache_entry *entry, ticks_t now)
 {
-    int32_t age = (int32_t)(now - entry->stored);
+    uint32_t age = now - entry->stored;
 
-    return age > 0 ? (uint32_t)age : 0;
+    return age > ENTRY_AGE_MAX ? 0 : age;
 }
 
 // Fresh, or stale and no older than allowed.
