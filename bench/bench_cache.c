@@ -1,5 +1,8 @@
 // What the cache costs: memory for each answer, and time for a hit, a miss and an insertion, by the
-// number of names. `make bench` runs it; it uses one thread and says what it measured.
+// number of names. It uses one thread and says what it measured. bench/run shows it.
+//
+// Usage: bench_cache [MOST_NAMES]
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -84,8 +87,14 @@ static size_t insert(struct cache *cache, unsigned number, struct counters *coun
         abort();
     make_key(&key, cache, number);
     cache_judge(&verdict, &options, &key, &reply);
-    cache_insert(cache, &key, &reply, &verdict, &options, cache_generation(cache), USEC_SEC, 0,
-                 counters);
+    cache_insert(cache,
+                 &(struct cache_answer){
+                     .key = &key,
+                     .reply = &reply,
+                     .verdict = &verdict,
+                     .generation = cache_generation(cache),
+                 },
+                 &options, USEC_SEC, counters);
     return size - 11;
 }
 
@@ -136,16 +145,17 @@ static void measure(unsigned names)
     cache_free(cache);
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     static const unsigned names[] = {10000, 100000, 1000000, 5000000};
+    unsigned most = argc > 1 ? (unsigned)strtoul(argv[1], NULL, 10) : UINT_MAX;
 
     cache_reader_start();
     printf("Answers with one address, as kept without OPT. Octets for each, tables included: as "
            "counted\nagainst cache.size, beyond the answer itself, and as resident memory grew. "
            "Nanoseconds, key\nincluded, names in random order.\n\n"
            "    names answer   counted    beyond  resident       hit      miss    insert\n");
-    for (size_t i = 0; i < ARRAY_LEN(names); i++)
+    for (size_t i = 0; i < ARRAY_LEN(names) && names[i] <= most; i++)
         measure(names[i]);
     cache_reader_stop();
     return 0;

@@ -68,8 +68,8 @@ static bool write_record(void *context, const struct cache_visit *visit)
 }
 
 bool cache_archive_write(struct cache_archive_writer *writer, struct cache *cache,
-                         const struct cache_options *options, uint64_t origin, uint64_t clock,
-                         usec_t now)
+                         const struct cache_options *options,
+                         const struct cache_archive_stamp *stamp, usec_t now)
 {
     uint8_t header[HEADER_SIZE], end[END_SIZE];
 
@@ -78,8 +78,8 @@ bool cache_archive_write(struct cache_archive_writer *writer, struct cache *cach
     writer->failed = false;
     memcpy(header, magic, sizeof(magic));
     put_u32(header + sizeof(magic), VERSION);
-    put_u64(header + sizeof(magic) + 4, origin);
-    put_u64(header + sizeof(magic) + 12, clock);
+    put_u64(header + sizeof(magic) + 4, stamp->origin);
+    put_u64(header + sizeof(magic) + 12, stamp->clock);
     if (!write_part(writer, header, sizeof(header)))
         return false;
     cache_walk(cache, options, now, write_record, writer);
@@ -175,27 +175,35 @@ static bool restore(struct cache *cache, const struct cache_options *options,
     verdict.ttl = MIN(verdict.ttl, record->ttl);
     if (age >= (usec_t)verdict.ttl * USEC_SEC + options->stale_max)
         return false;
-    cache_insert(cache, &key, &message, &verdict, options, cache_generation(cache), now, age,
-                 counters);
+    cache_insert(cache,
+                 &(struct cache_answer){
+                     .key = &key,
+                     .reply = &message,
+                     .verdict = &verdict,
+                     .generation = cache_generation(cache),
+                     .age = age,
+                 },
+                 options, now, counters);
     return true;
 }
 
 void cache_archive_read(struct cache_archive_result *result, struct cache *cache,
                         const struct cache_options *options, const uint8_t *bytes, size_t size,
-                        uint64_t origin, uint64_t clock, usec_t now, struct counters *counters)
+                        const struct cache_archive_stamp *stamp, usec_t now,
+                        struct counters *counters)
 {
     struct record record;
     uint64_t written, left;
     size_t pos = HEADER_SIZE;
 
     *result = (struct cache_archive_result){0};
-    result->problem = check_frame(bytes, size, origin, &result->records);
+    result->problem = check_frame(bytes, size, stamp->origin, &result->records);
     if (result->problem)
         return;
     written = get_u64(bytes + sizeof(magic) + 12);
     for (left = result->records; left > 0 && read_record(&record, bytes, size, &pos); left--) {
         // How long ago that was nobody knows if the clock has gone back since.
-        uint64_t age = record.age + (clock >= written ? clock - written : record.ttl);
+        uint64_t age = record.age + (stamp->clock >= written ? stamp->clock - written : record.ttl);
 
         age = MIN(age, (uint64_t)UINT32_MAX);
         cache_reader_online();

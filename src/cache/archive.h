@@ -11,6 +11,11 @@
 
 #include "cache/cache.h"
 
+struct cache_archive_stamp {
+    uint64_t origin; // stands for whose answers these are
+    uint64_t clock;  // the wall clock, in seconds
+};
+
 struct cache_archive_writer {
     // Takes the bytes in order; false to give up.
     bool (*write)(void *context, const uint8_t *bytes, size_t size);
@@ -23,8 +28,8 @@ struct cache_archive_writer {
 // Writes everything that may still be given. `origin` stands for whose answers these are; `clock`
 // is the wall clock in seconds. The caller is a reader, offline. False if `write` gave up.
 NONNULL NODISCARD bool cache_archive_write(struct cache_archive_writer *writer, struct cache *cache,
-                                           const struct cache_options *options, uint64_t origin,
-                                           uint64_t clock, usec_t now);
+                                           const struct cache_options *options,
+                                           const struct cache_archive_stamp *stamp, usec_t now);
 
 struct cache_archive_result {
     const char *problem; // why nothing was taken; NULL: all is well
@@ -37,7 +42,7 @@ struct cache_archive_result {
 // answer is fresh. The caller is a reader, offline.
 NONNULL void cache_archive_read(struct cache_archive_result *result, struct cache *cache,
                                 const struct cache_options *options, const uint8_t *bytes,
-                                size_t size, uint64_t origin, uint64_t clock, usec_t now,
+                                size_t size, const struct cache_archive_stamp *stamp, usec_t now,
                                 struct counters *counters);
 
 // The most octets that a file of a cache of that size has.

@@ -165,19 +165,19 @@ void cache_set_failing(const struct cache_found *found, usec_t now)
 
 // ---- Changes
 
-void cache_insert(struct cache *cache, const struct cache_key *key, const struct dns_message *reply,
-                  const struct cache_verdict *verdict, const struct cache_options *options,
-                  uint64_t generation, usec_t now, usec_t age, struct counters *counters)
+void cache_insert(struct cache *cache, const struct cache_answer *answer,
+                  const struct cache_options *options, usec_t now, struct counters *counters)
 {
+    ticks_t stored = (ticks_t)(ticks_of(now) - ticks_of(answer->age));
     struct cache_entry *entry;
 
     if (!cache->buckets)
         return;
-    entry = entry_new(key, reply, verdict, (ticks_t)(ticks_of(now) - ticks_of(age)));
+    entry = entry_new(answer->key, answer->reply, answer->verdict, stored);
     if (entry)
-        table_insert(cache, entry, options, generation, ticks_of(now), counters);
-    else if (verdict->kind != CACHE_FAILURE)
-        table_remove(cache, key); // out of memory: what there is is out of date
+        table_insert(cache, entry, options, answer->generation, ticks_of(now), counters);
+    else if (answer->verdict->kind != CACHE_FAILURE)
+        table_remove(cache, answer->key); // out of memory: what there is is out of date
 }
 
 void cache_remove(struct cache *cache, const struct cache_key *key)

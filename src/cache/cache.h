@@ -79,14 +79,20 @@ NONNULL void cache_set_failing(const struct cache_found *found, usec_t now);
 // Grows with each flush. An answer asked for before a flush must not come in after it.
 NONNULL uint64_t cache_generation(const struct cache *cache);
 
+struct cache_answer {
+    const struct cache_key *key;
+    const struct dns_message *reply;
+    const struct cache_verdict *verdict;
+    uint64_t generation; // the cache's when the question was asked
+    usec_t age;          // how long ago the reply came; at most eight years
+};
+
 // Keeps a reply that cache_judge() said to keep, in place of the key's former one; that goes also
 // if there is no room for the new one. A failure takes no place of an answer that may still be
-// given. `generation` is that of the time when the question was asked. `age` is how long ago the
-// reply came, at most eight years.
-NONNULL void cache_insert(struct cache *cache, const struct cache_key *key,
-                          const struct dns_message *reply, const struct cache_verdict *verdict,
-                          const struct cache_options *options, uint64_t generation, usec_t now,
-                          usec_t age, struct counters *counters);
+// given.
+NONNULL void cache_insert(struct cache *cache, const struct cache_answer *answer,
+                          const struct cache_options *options, usec_t now,
+                          struct counters *counters);
 
 // Drops what is kept under the key: an upstream has an answer that is not to be kept.
 NONNULL void cache_remove(struct cache *cache, const struct cache_key *key);

@@ -30,7 +30,7 @@ int table_init(struct cache *cache, uint64_t size)
         return E_OK;
     reclaim_start();
     cache->shard_count = 1;
-    while (cache->shard_count < SHARDS_MAX && size / (2 * cache->shard_count) >= SHARD_SIZE_MIN)
+    while (cache->shard_count < SHARDS_MAX && size / cache->shard_count / 2 >= SHARD_SIZE_MIN)
         cache->shard_count *= 2;
     cache->bucket_count = cache->shard_count;
     while (cache->bucket_count * 2 <= size / OCTETS_PER_BUCKET)

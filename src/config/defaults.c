@@ -55,11 +55,11 @@ static void upstream_defaults(struct upstream_options *upstream)
 static void cache_defaults(struct cache_options *cache)
 {
     cache->size = 64 * UINT64_C(1024) * 1024; // some 400,000 answers
-    cache->max_ttl = 24 * 3600 * USEC_SEC;
+    cache->max_ttl = 86400 * USEC_SEC;
     cache->negative_max_ttl = 3600 * USEC_SEC; // RFC 2308 section 5: one to three hours work well
     cache->failure_ttl = 5 * USEC_SEC;         // RFC 9520 section 3.2: at least 1 s
     cache->stale_after = 1800 * USEC_MSEC;     // RFC 8767 section 5: before stubs ask again
-    cache->stale_max = 24 * 3600 * USEC_SEC;   // RFC 8767 section 5: one to three days
+    cache->stale_max = 86400 * USEC_SEC;       // RFC 8767 section 5: one to three days
     cache->prefetch = true;
     cache->negative_per_client = 100;
     cache->persist_interval = 600 * USEC_SEC;

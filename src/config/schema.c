@@ -140,7 +140,7 @@ static const struct schema_row udp_rows[] = {
     END,
 };
 
-#define DAY (24 * 3600 * USEC_SEC)
+#define DAY (86400 * USEC_SEC)
 
 static const struct schema_row cache_rows[] = {
     {.key = "size",

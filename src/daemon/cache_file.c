@@ -73,6 +73,7 @@ static uint8_t *read_file(const char *path, uint64_t limit, size_t *size, char p
 void cache_file_load(struct cache *cache, const struct cache_options *options, uint64_t origin,
                      struct log *log)
 {
+    const struct cache_archive_stamp stamp = {.origin = origin, .clock = (uint64_t)time(NULL)};
     struct counters counters = {0}; // the workers' are their own
     struct cache_archive_result result;
     char problem[128];
@@ -85,8 +86,7 @@ void cache_file_load(struct cache *cache, const struct cache_options *options, u
             log_warning(log, "cache", "%s is ignored: %s", options->persist, problem);
         return;
     }
-    cache_archive_read(&result, cache, options, bytes, size, origin, (uint64_t)time(NULL),
-                       loop_clock(), &counters);
+    cache_archive_read(&result, cache, options, bytes, size, &stamp, loop_clock(), &counters);
     free(bytes);
     if (result.problem)
         log_warning(log, "cache", "%s is ignored: %s; it will be written anew", options->persist,
@@ -107,9 +107,10 @@ static bool write_bytes(void *context, const uint8_t *bytes, size_t size)
 static bool write_file(FILE *file, struct cache *cache, const struct cache_options *options,
                        uint64_t origin, uint64_t *records)
 {
+    const struct cache_archive_stamp stamp = {.origin = origin, .clock = (uint64_t)time(NULL)};
     struct cache_archive_writer writer = {.write = write_bytes, .context = file};
 
-    if (!cache_archive_write(&writer, cache, options, origin, (uint64_t)time(NULL), loop_clock()))
+    if (!cache_archive_write(&writer, cache, options, &stamp, loop_clock()))
         return false;
     *records = writer.records;
     return fflush(file) == 0 && fsync(fileno(file)) == 0;

@@ -332,8 +332,14 @@ static void keep(struct flight *flight, const struct upstream_result *result,
         keep = false;
     }
     if (keep)
-        cache_insert(engine->cache, &flight->key, result->reply, verdict, options,
-                     flight->generation, now, 0, engine->counters);
+        cache_insert(engine->cache,
+                     &(struct cache_answer){
+                         .key = &flight->key,
+                         .reply = result->reply,
+                         .verdict = verdict,
+                         .generation = flight->generation,
+                     },
+                     options, now, engine->counters);
     if (!is_failure(result)) {
         if (!keep)
             cache_remove(engine->cache, &flight->key);

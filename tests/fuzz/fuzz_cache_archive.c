@@ -200,10 +200,11 @@ static void check_next_file(void)
     uint64_t kept = entries();
 
     file.size = 0;
-    require(cache_archive_write(&writer, cache, &options, ORIGIN, CLOCK, NOW));
+    require(cache_archive_write(&writer, cache, &options,
+                                &(struct cache_archive_stamp){ORIGIN, CLOCK}, NOW));
     flush();
-    cache_archive_read(&result, cache, &options, file.bytes, file.size, ORIGIN, CLOCK, NOW,
-                       &counters);
+    cache_archive_read(&result, cache, &options, file.bytes, file.size,
+                       &(struct cache_archive_stamp){ORIGIN, CLOCK}, NOW, &counters);
     require(!result.problem && result.records == kept && result.restored == kept);
     require(entries() == kept);
     flush();
@@ -216,8 +217,8 @@ static void check_file(const struct file *file, uint8_t choice, const uint64_t *
     struct cache_archive_result result;
     struct visits visits = {0};
 
-    cache_archive_read(&result, cache, &options, file->bytes, file->size, ORIGIN, clock, NOW,
-                       &counters);
+    cache_archive_read(&result, cache, &options, file->bytes, file->size,
+                       &(struct cache_archive_stamp){ORIGIN, clock}, NOW, &counters);
     require(result.restored <= result.records && entries() <= result.restored);
     if (count)
         require(!result.problem && result.records == *count);

@@ -76,7 +76,15 @@ static inline void put_reply(const struct cache_key *key, const struct reply *re
 
     cache_judge(&verdict, &options, key, &reply->message);
     assert_true(verdict.keep);
-    cache_insert(cache, key, &reply->message, &verdict, &options, generation, now, age, &counters);
+    cache_insert(cache,
+                 &(struct cache_answer){
+                     .key = key,
+                     .reply = &reply->message,
+                     .verdict = &verdict,
+                     .generation = generation,
+                     .age = age,
+                 },
+                 &options, now, &counters);
 }
 
 static inline void put_how(const char *text, unsigned how)

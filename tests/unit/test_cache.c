@@ -378,8 +378,14 @@ static void test_names_that_lead_into_ttls(void **state)
         key_of_reply(&key, cache_secret(cache), &reply, 0);
         cache_judge(&verdict, &options, &key, &reply.message);
         if (verdict.keep)
-            cache_insert(cache, &key, &reply.message, &verdict, &options, cache_generation(cache),
-                         now, 0, &counters);
+            cache_insert(cache,
+                         &(struct cache_answer){
+                             .key = &key,
+                             .reply = &reply.message,
+                             .verdict = &verdict,
+                             .generation = cache_generation(cache),
+                         },
+                         &options, now, &counters);
         for (; find(QUESTION) != CACHE_MISS && now < START + SECONDS(1000); now += SECONDS(1)) {
             uint8_t copy[200];
             struct dns_message message;

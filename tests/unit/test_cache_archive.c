@@ -53,7 +53,8 @@ static bool save(usec_t now)
     writer.write = write_file;
     writer.context = &file;
     file.size = file.writes = 0;
-    return cache_archive_write(&writer, cache, &options, ORIGIN, CLOCK, now);
+    return cache_archive_write(&writer, cache, &options,
+                               &(struct cache_archive_stamp){ORIGIN, CLOCK}, now);
 }
 
 static void new_cache(uint64_t size)
@@ -83,8 +84,8 @@ static struct cache_archive_result load(const uint8_t *bytes, size_t size, uint6
     memset(&result, 0xa5, sizeof(result));
     if (entries() > 0 || cache_size != options.size)
         new_cache(options.size);
-    cache_archive_read(&result, cache, &options, copy.bytes, copy.size, origin, clock, AFTER,
-                       &counters);
+    cache_archive_read(&result, cache, &options, copy.bytes, copy.size,
+                       &(struct cache_archive_stamp){origin, clock}, AFTER, &counters);
     wire_free(&copy);
     return result;
 }
@@ -135,8 +136,14 @@ static void put_how(const char *text, unsigned how, usec_t now)
     cache_judge(&verdict, &options, &key, &reply.message);
     assert_true(verdict.keep);
     cache_reader_online();
-    cache_insert(cache, &key, &reply.message, &verdict, &options, cache_generation(cache), now, 0,
-                 &counters);
+    cache_insert(cache,
+                 &(struct cache_answer){
+                     .key = &key,
+                     .reply = &reply.message,
+                     .verdict = &verdict,
+                     .generation = cache_generation(cache),
+                 },
+                 &options, now, &counters);
     cache_reader_offline();
     reply_free(&reply);
 }
@@ -522,7 +529,8 @@ static void test_no_write_after_giving_up(void **state)
         unsigned left = calls;
         struct cache_archive_writer writer = {.write = write_once, .context = &left};
 
-        assert_false(cache_archive_write(&writer, cache, &options, ORIGIN, CLOCK, BEFORE));
+        assert_false(cache_archive_write(&writer, cache, &options,
+                                         &(struct cache_archive_stamp){ORIGIN, CLOCK}, BEFORE));
         assert_int_equal(left, 0);
     }
 }

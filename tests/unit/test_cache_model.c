@@ -245,8 +245,15 @@ static void insert(unsigned index)
     make_key(&key, index);
     verdict.kind = fresh.kind;
     verdict.ttl = fresh.ttl;
-    cache_insert(model.cache, &key, &reply.message, &verdict, &model.options, generation, model.now,
-                 age, &model.counters);
+    cache_insert(model.cache,
+                 &(struct cache_answer){
+                     .key = &key,
+                     .reply = &reply.message,
+                     .verdict = &verdict,
+                     .generation = generation,
+                     .age = age,
+                 },
+                 &model.options, model.now, &model.counters);
     reply_free(&reply);
     if (generation != cache_generation(model.cache) ||
         (fresh.kind == CACHE_FAILURE && slot->kind != CACHE_FAILURE &&

@@ -88,8 +88,14 @@ static void insert(struct worker *worker, unsigned number, usec_t now)
     writer_u32(&w, (uint32_t)(checksum >> 32));
     writer_u32(&w, (uint32_t)checksum);
     require(!w.failed && dns_message_parse(&message, wire, w.pos) == 0);
-    cache_insert(cache, &keys[number], &message, &verdict, &options, generation, now, 0,
-                 &worker->counters);
+    cache_insert(cache,
+                 &(struct cache_answer){
+                     .key = &keys[number],
+                     .reply = &message,
+                     .verdict = &verdict,
+                     .generation = generation,
+                 },
+                 &options, now, &worker->counters);
 }
 
 static uint32_t check_message(const uint8_t *wire, size_t size, unsigned number)
