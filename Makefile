@@ -4,7 +4,7 @@
 PREFIX ?= /usr/local
 INSTALL_DEPENDENCIES = scripts/install-dependencies
 
-.PHONY: build demo test bench run lint format fuzz install clean help
+.PHONY: build demo test bench bench-gate run lint format fuzz install clean help
 
 build: ## build the release binary: build/sotto
 	@$(INSTALL_DEPENDENCIES) build
@@ -25,10 +25,17 @@ fuzz: ## fuzz each target for FUZZ_SECONDS (600); T=pattern for some of them
 	@$(INSTALL_DEPENDENCIES) build test
 	@T='$(T)' STAGES=fuzz FUZZ_SECONDS='$(or $(FUZZ_SECONDS),600)' scripts/run-tests
 
-bench: build ## measure what the cache costs: memory for an answer, time for a hit
+bench: build ## measure it beside its peers, 30 minutes; QUICK=1 in 3; writes bench/results/
+	@$(INSTALL_DEPENDENCIES) bench gate
 	@meson configure build -Dbench=true
 	@ninja -C build --quiet
-	@build/bench/bench_cache
+	@bench/run $(if $(QUICK),--quick) $(ARGS)
+
+bench-gate: build ## fail if a query costs more instructions, allocations or system calls
+	@$(INSTALL_DEPENDENCIES) gate
+	@meson configure build -Dbench=true
+	@ninja -C build --quiet
+	@bench/gate $(ARGS)
 
 run: build ## run it for real on port 5353 of 127.0.0.1 and [::1], through Cloudflare; ARGS='-v'
 	build/sotto -l 127.0.0.1:5353 -l '[::1]:5353' -u cloudflare $(ARGS)
@@ -50,4 +57,4 @@ clean: ## remove all that was built
 	rm -rf build build-asan build-tsan build-fuzz
 
 help: ## this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 14
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/make \1\t\2/p' Makefile | expand -t 17
