@@ -15,10 +15,12 @@ _numbers = itertools.count()
 def own_address() -> tuple[str, int]:
     """A loopback address and port that nobody else uses, free whenever we do not listen there.
 
-    Outside the ports that the kernel hands out, in a network of this process's own.
+    Outside the ports that the kernel hands out, in a network of this process's own. The ports are
+    its own as well, among processes of one test run: some listen there on every address.
     """
     process = os.getpid() % 0x10000
-    return f"127.77.{process >> 8}.{max(1, process & 255)}", 20000 + next(_numbers) % 10000
+    ports = 20000 + 500 * (int(os.environ.get("PYTEST_XDIST_WORKER", "gw0")[2:]) % 20)
+    return f"127.77.{process >> 8}.{max(1, process & 255)}", ports + next(_numbers) % 500
 
 
 class ReservedPort:
