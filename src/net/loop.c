@@ -93,6 +93,9 @@ static void on_check(uv_check_t *check)
 {
     struct loop *loop = check->data;
 
+    // libuv's timers stand still while the machine sleeps: what woke us may have come before them.
+    if (loop->now_known && loop->timer_due <= loop->now)
+        schedule(loop, loop->now);
     run_tasks(&loop->turn_end);
     loop->now_known = false;
 }

@@ -1,4 +1,5 @@
-// Clocks that jump. Control 0: seconds added to the wall clock; control 1: to the monotonic clocks.
+// Clocks that jump. Control 0: seconds added to the wall clock; control 1: seconds that the machine
+// slept, which count for CLOCK_BOOTTIME and for no other monotonic clock.
 #define _GNU_SOURCE
 #include <sys/syscall.h>
 #include <sys/time.h>
@@ -6,12 +7,19 @@
 
 #include "shim_control.h"
 
+static int64_t shift_of(clockid_t clock)
+{
+    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE)
+        return control[0];
+    return clock == CLOCK_BOOTTIME ? control[1] : 0;
+}
+
 int clock_gettime(clockid_t clock, struct timespec *now)
 {
     int result = (int)syscall(SYS_clock_gettime, clock, now);
 
     if (result == 0)
-        now->tv_sec += control[clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE ? 0 : 1];
+        now->tv_sec += shift_of(clock);
     return result;
 }
 

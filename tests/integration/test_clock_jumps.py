@@ -22,7 +22,7 @@ from lib.timing import wait_until, within
 # A sanitizer wants to be loaded first.
 pytestmark = pytest.mark.release_only
 
-WALL, MONOTONIC = 0, 1
+WALL, ASLEEP = 0, 1
 HOUR = 3600
 
 
@@ -81,7 +81,7 @@ def test_an_hour_of_sleep(dot_server, forward, clock):
         idle.send(wire.query("idle.test"))
         assert_own_raw(idle.receive(), "idle.test")
         server.connections[0].black_hole()
-        clock[MONOTONIC] = HOUR
+        clock[ASLEEP] = HOUR
         with within(2.5):
             assert_own_answer(ask(sotto.address, "after.test"), "after.test")
         assert idle.receive() == b""
@@ -97,9 +97,21 @@ def test_sleep_with_a_query_in_flight(dot_server, forward, clock):
     with UdpClient(sotto.address) as client:
         client.send(wire.query("held.test"))
         server.wait_queries(1)
-        clock[MONOTONIC] = HOUR
+        clock[ASLEEP] = HOUR
         # Something has to wake it, as the network does after a sleep.
         assert_own_answer(ask(sotto.address, "after.test"), "after.test")
         assert_failed(wire.parse(client.receive(2.0)))
     for number in range(20):
         assert_own_answer(ask(sotto.address, f"n-{number}.test"), f"n-{number}.test")
+
+
+def test_times_of_before_do_not_delay_those_after_a_sleep(dot_server, forward, clock):
+    """E2: what is due after it is due then, whatever was waited for when it began."""
+    server = dot_server(on_query=by_name(answer, held=hold))
+    sotto = forward(server, timeout=1.0, process={"environment": clock.environment})
+    assert_own_answer(ask(sotto.address, "before.test"), "before.test")
+    sotto.assert_not_spinning(1.2)  # the next that is due is the end of an idle connection
+    clock[ASLEEP] = HOUR
+    with UdpClient(sotto.address) as client, within(2.0):
+        client.send(wire.query("held.test"))
+        assert_failed(wire.parse(client.receive()))
