@@ -33,13 +33,11 @@ static void stop_waiting(struct query *query)
     engine->host_ops->disarm(engine->host, &query->timer);
 }
 
-static enum cache_state look_up(const struct flight *flight, struct cache_found *found)
+static enum cache_state look_up(struct engine *engine, const struct cache_key *key,
+                                struct cache_found *found)
 {
-    struct engine *engine = flight->engine;
-
     engine_read_cache(engine);
-    return cache_lookup(engine->cache, &flight->key, &engine->options.cache, engine_now(engine),
-                        found);
+    return cache_lookup(engine->cache, key, &engine->options.cache, engine_now(engine), found);
 }
 
 // It has waited long enough for a fresh answer, or for any.
@@ -48,7 +46,7 @@ static void on_query_timer(struct wheel_timer *timer)
     struct query *query = container_of(timer, struct query, timer);
     struct engine *engine = query->engine;
     struct cache_found found;
-    enum cache_state state = look_up(query->flight, &found);
+    enum cache_state state = look_up(engine, &query->flight->key, &found);
 
     if (state != CACHE_MISS) {
         // So that the next who ask need not wait as well.
@@ -124,6 +122,20 @@ bool flight_refresh(struct engine *engine, const struct cache_key *key)
     return flight != NULL;
 }
 
+// No room for one more question: what is left is a stale answer.
+static void answer_without(struct query *query, const struct cache_key *key)
+{
+    struct cache_found found;
+    enum cache_state state = look_up(query->engine, key, &found);
+
+    if (state != CACHE_MISS) {
+        query_reply_cached(query, state, &found);
+        return;
+    }
+    counter_inc(query->engine->counters, COUNTER_queries_overload);
+    query_reply_empty(query, DNS_RCODE_SERVFAIL, DNS_EDE_OTHER, "too many queries in flight");
+}
+
 static void join(struct query *query, const struct cache_key *key, usec_t until)
 {
     struct engine *engine = query->engine;
@@ -136,8 +148,7 @@ static void join(struct query *query, const struct cache_key *key, usec_t until)
     }
     flight = make(engine, key, query->question, &query->client.peer);
     if (!flight) {
-        counter_inc(engine->counters, COUNTER_queries_overload);
-        query_reply_empty(query, DNS_RCODE_SERVFAIL, DNS_EDE_OTHER, "too many queries in flight");
+        answer_without(query, key);
         return;
     }
     wait_for(flight, query, until);
@@ -181,11 +192,12 @@ static void ask_again(struct query *query, usec_t deadline)
         engine->host_ops->at_turn_end(engine->host, &engine->ask_late);
 }
 
+// `state` and `found`: what the cache has instead; CACHE_MISS if nothing.
 static void answer_failure(struct query *query, const struct upstream_result *result,
                            const struct cache_verdict *verdict, enum cache_state state,
                            const struct cache_found *found)
 {
-    if (state == CACHE_STALE)
+    if (state != CACHE_MISS)
         query_reply_cached(query, state, found);
     else if (result->reply)
         query_reply_from(query, result->reply, verdict);
@@ -208,14 +220,17 @@ static void land(struct flight *flight, const struct upstream_result *result,
     list_init(&waiters);
     list_splice(&waiters, &flight->waiters);
     if (failed)
-        state = look_up(flight, &found);
+        state = look_up(engine, &flight->key, &found);
+    // The failure itself, just kept, tells less than what the upstream said.
+    if (state == CACHE_FRESH && found.kind == CACHE_FAILURE)
+        state = CACHE_MISS;
     while (!list_empty(&waiters)) {
         struct query *query = list_first(&waiters, struct query, node);
 
         stop_waiting(query);
         if (!failed)
             query_reply_from(query, result->reply, verdict);
-        else if (result->timed_out && state != CACHE_STALE && query->deadline == USEC_NEVER &&
+        else if (result->timed_out && state == CACHE_MISS && query->deadline == USEC_NEVER &&
                  query->arrived >= flight->started + LATE)
             ask_again(query, query->arrived + lasted);
         else
@@ -343,7 +358,7 @@ static void keep(struct flight *flight, const struct upstream_result *result,
     if (!is_failure(result)) {
         if (!keep)
             cache_remove(engine->cache, &flight->key);
-    } else if (look_up(flight, &found) == CACHE_STALE) {
+    } else if (look_up(engine, &flight->key, &found) == CACHE_STALE) {
         cache_set_failing(&found, now);
     }
 }
@@ -370,7 +385,8 @@ static bool answered_meanwhile(struct flight *flight)
     struct upstream_result result = {.reply = &found.message};
 
     // A refresh is asked for because of what is in the cache.
-    if (list_empty(&flight->waiters) || look_up(flight, &found) != CACHE_FRESH)
+    if (list_empty(&flight->waiters) ||
+        look_up(flight->engine, &flight->key, &found) != CACHE_FRESH)
         return false;
     tell_followers(flight, &result);
     land(flight, &result, &verdict);

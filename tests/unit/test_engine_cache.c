@@ -549,6 +549,31 @@ static void test_no_room_for_more_questions(void **state)
     assert_int_equal(asked, 4);
 }
 
+// Not even then is a client without an answer that there could be.
+static void test_no_room_for_more_questions_but_a_stale_answer(void **state)
+{
+    char name[32];
+
+    learn("a.test");
+    pass(100 * USEC_SEC);
+    for (unsigned i = 0; i < 4; i++) {
+        snprintf(name, sizeof(name), "%u.test", i);
+        learn(name);
+    }
+    pass(61 * USEC_SEC);
+    // Given stale answers, they are refreshed with nobody waiting: the flights are used up.
+    for (unsigned i = 0; i < 4; i++) {
+        snprintf(name, sizeof(name), "%u.test", i);
+        ask(i, name);
+    }
+    pass(2 * USEC_SEC);
+    assert_int_equal(waiting_count, 4);
+    assert_address(ask(5, "a.test"), 30);
+    assert_int_equal(count(COUNTER_queries_overload), 0);
+    assert_answered(ask(6, "never.test"), DNS_RCODE_SERVFAIL);
+    assert_int_equal(count(COUNTER_queries_overload), 1);
+}
+
 static void on_drained(void *context)
 {
     ++*(unsigned *)context;
@@ -721,6 +746,34 @@ static void test_a_time_out_with_a_stale_answer_asks_nobody_again(void **state)
     assert_int_equal(asked, 1);
 }
 
+// A refresh that is under way fails, but meanwhile another brought an answer.
+static void test_a_failure_is_no_matter_when_there_is_an_answer(void **state)
+{
+    struct cache_verdict verdict;
+    struct dns_message reply;
+    struct cache_key key;
+    struct wire wire = wire_of("0000 8180 0001 0001 0000 0000 {a.test} 0001 0001"
+                               "c00c 0001 0001 0000003c 0004 c0000202");
+
+    ask(1, "a.test");
+    assert_int_equal(dns_message_parse(&reply, wire.bytes, wire.size), 0);
+    cache_key_make(&key, cache_secret(cache), dns_message_question(&reply), reply.question_size,
+                   DNS_FLAG_RD, false);
+    cache_judge(&verdict, &options.cache, &key, &reply);
+    cache_reader_online();
+    cache_insert(cache,
+                 &(struct cache_answer){
+                     .key = &key,
+                     .reply = &reply,
+                     .verdict = &verdict,
+                     .generation = cache_generation(cache),
+                 },
+                 &options.cache, workers[0].host.now, &workers[0].counters);
+    wire_free(&wire);
+    answer(SERVFAIL);
+    assert_address(&clients[1], 60);
+}
+
 // ---- Prefetch
 
 static void test_what_is_asked_often_is_refreshed_before_its_end(void **state)
@@ -823,6 +876,8 @@ int main(void)
         CASE(test_the_late_get_what_comes_in_their_time),
         CASE(test_one_worker_finds_what_another_kept),
         cmocka_unit_test_setup_teardown(test_no_room_for_more_questions, begin_small, end),
+        cmocka_unit_test_setup_teardown(test_no_room_for_more_questions_but_a_stale_answer,
+                                        begin_small, end),
         CASE(test_it_is_not_done_while_another_worker_owes_an_answer),
         CASE(test_a_stale_answer_when_upstreams_take_long),
         CASE(test_a_fresh_answer_in_time_is_better),
@@ -833,6 +888,7 @@ int main(void)
         CASE(test_stale_nxdomain_says_so),
         CASE(test_an_answer_that_is_not_to_be_kept_ends_the_old_one),
         CASE(test_a_time_out_with_a_stale_answer_asks_nobody_again),
+        CASE(test_a_failure_is_no_matter_when_there_is_an_answer),
         CASE(test_what_is_asked_often_is_refreshed_before_its_end),
         CASE(test_what_is_asked_once_is_not),
         CASE(test_nor_is_anything_if_so_configured),
