@@ -19,7 +19,7 @@ from lib.clients import (
 )
 from lib.faulty_dot import answer, answering, by_name, hold
 from lib.preload import Shim
-from lib.timing import variant, wait_until
+from lib.timing import wait_until
 
 WORKERS = pytest.mark.parametrize("workers", [1, 2])
 SMALLEST = "64KiB"
@@ -229,7 +229,6 @@ def test_a_few_names_that_do_not_exist_are_kept(half_there, forward):
     assert len(half_there.queries) == 100
 
 
-@pytest.mark.skipif(variant() == "tsan", reason="too slow to overrun anything")
 def test_one_name_asked_by_many_under_a_flood(dot_server, forward):
     """C7: readers and writers of the same buckets, two workers."""
     server = dot_server()
