@@ -9,12 +9,12 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "admin/control_request.h"
 #include "base/error.h"
 #include "cache/reader.h"
+#include "net/loop.h"
 
 // No descriptors or memory for one more client: how long until the next try.
 #define ACCEPT_PAUSE (100 * USEC_MSEC)
@@ -42,14 +42,6 @@ struct control {
 
 // What poll() is asked: to stop, new clients, and each client.
 enum { POLL_STOP, POLL_LISTEN, POLL_CLIENTS, POLL_COUNT = POLL_CLIENTS + CONTROL_CLIENTS_MAX };
-
-static usec_t read_clock(void)
-{
-    struct timespec now;
-
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (usec_t)now.tv_sec * USEC_SEC + (usec_t)now.tv_nsec / 1000;
-}
 
 // ---- Requests
 
@@ -166,7 +158,7 @@ static void respond(struct control *control, struct client *client, size_t size,
         close_client(client);
         return;
     }
-    client->deadline = read_clock() + CONTROL_WRITE_TIMEOUT;
+    client->deadline = loop_clock() + CONTROL_WRITE_TIMEOUT;
     write_response(client);
 }
 
@@ -265,7 +257,7 @@ static void serve_client(struct control *control, struct client *client, short e
         write_response(client);
     else if (events)
         read_request(control, client);
-    if (client->fd >= 0 && read_clock() >= client->deadline)
+    if (client->fd >= 0 && loop_clock() >= client->deadline)
         expire(control, client);
 }
 
@@ -276,7 +268,7 @@ static void *run(void *arg)
 
     cache_reader_start();
     for (;;) {
-        usec_t now = read_clock();
+        usec_t now = loop_clock();
 
         want(control, fds, now);
         if (poll(fds, POLL_COUNT, time_left(control, now)) < 0)
@@ -286,7 +278,7 @@ static void *run(void *arg)
         for (unsigned i = 0; i < CONTROL_CLIENTS_MAX; i++)
             serve_client(control, &control->clients[i], fds[POLL_CLIENTS + i].revents);
         if (fds[POLL_LISTEN].revents)
-            accept_clients(control, read_clock());
+            accept_clients(control, loop_clock());
     }
     cache_reader_stop();
     return NULL;

@@ -37,12 +37,12 @@ static void add(struct status_upstream_sum *sum, const struct status_upstream *u
     if (upstream->state == STATUS_UPSTREAM_DOWN && !*sum->reason)
         sum->reason = upstream->reason;
     sum->down_for = MAX(sum->down_for, upstream->down_for);
-    sum->connections += upstream->connections;
-    sum->dialling += upstream->dialling;
-    sum->in_flight += upstream->in_flight;
-    sum->waiting += upstream->waiting;
-    sum->queries += upstream->queries;
-    sum->replies += upstream->replies;
+    sum->load.connections += upstream->load.connections;
+    sum->load.dialling += upstream->load.dialling;
+    sum->load.in_flight += upstream->load.in_flight;
+    sum->load.waiting += upstream->load.waiting;
+    sum->load.queries += upstream->load.queries;
+    sum->load.replies += upstream->load.replies;
 }
 
 unsigned status_sum_upstreams(const struct status *status,
@@ -64,15 +64,15 @@ unsigned status_sum_upstreams(const struct status *status,
                 continue;
             added |= UINT32_C(1) << (sum - sums);
             add(sum, upstream);
-            if (upstream->rtt > 0) {
-                sum->rtt += upstream->rtt;
+            if (upstream->load.rtt > 0) {
+                sum->load.rtt += upstream->load.rtt;
                 knowing[sum - sums]++;
             }
         }
     }
     for (unsigned i = 0; i < count; i++)
         if (knowing[i] > 0)
-            sums[i].rtt /= knowing[i];
+            sums[i].load.rtt /= knowing[i];
     return count;
 }
 

@@ -30,9 +30,8 @@ struct status_upstream_sum {
     enum status_upstream_state state; // down: in all workers; slow: in one or more
     uint32_t workers;                 // that have it; after a reload they may differ for a moment
     uint32_t workers_down;
-    usec_t down_for; // the longest
-    uint64_t connections, dialling, in_flight, waiting, queries, replies;
-    usec_t rtt; // the mean of those that know it; 0: none does
+    usec_t down_for;                  // the longest
+    struct status_upstream_load load; // sums; of the times, the mean of those that are known
 };
 
 // Fills `sums`, in the configured order, and returns how many there are. The same URL twice in the

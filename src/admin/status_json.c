@@ -1,6 +1,18 @@
 #include "admin/status.h"
 #include "base/json.h"
 
+static void print_load(struct json *json, const struct status_upstream_load *load)
+{
+    json_uint(json, "connections", load->connections);
+    json_uint(json, "dialling", load->dialling);
+    json_uint(json, "in_flight", load->in_flight);
+    json_uint(json, "waiting", load->waiting);
+    if (load->rtt > 0)
+        json_seconds(json, "rtt_seconds", load->rtt);
+    json_uint(json, "queries", load->queries);
+    json_uint(json, "replies", load->replies);
+}
+
 static void print_upstream(struct json *json, const struct status_upstream *upstream)
 {
     json_open(json, NULL, '{');
@@ -10,14 +22,7 @@ static void print_upstream(struct json *json, const struct status_upstream *upst
         json_text(json, "reason", upstream->reason);
         json_seconds(json, "down_seconds", upstream->down_for);
     }
-    json_uint(json, "connections", upstream->connections);
-    json_uint(json, "dialling", upstream->dialling);
-    json_uint(json, "in_flight", upstream->in_flight);
-    json_uint(json, "waiting", upstream->waiting);
-    if (upstream->rtt > 0)
-        json_seconds(json, "rtt_seconds", upstream->rtt);
-    json_uint(json, "queries", upstream->queries);
-    json_uint(json, "replies", upstream->replies);
+    print_load(json, &upstream->load);
     json_close(json, '}');
 }
 
@@ -49,14 +54,7 @@ static void print_sum(struct json *json, const struct status_upstream_sum *sum)
         json_text(json, "reason", sum->reason);
         json_seconds(json, "down_seconds", sum->down_for);
     }
-    json_uint(json, "connections", sum->connections);
-    json_uint(json, "dialling", sum->dialling);
-    json_uint(json, "in_flight", sum->in_flight);
-    json_uint(json, "waiting", sum->waiting);
-    if (sum->rtt > 0)
-        json_seconds(json, "rtt_seconds", sum->rtt);
-    json_uint(json, "queries", sum->queries);
-    json_uint(json, "replies", sum->replies);
+    print_load(json, &sum->load);
     json_close(json, '}');
 }
 

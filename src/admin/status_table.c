@@ -113,12 +113,12 @@ static void fill_upstream(const void *context, unsigned number, struct row *row)
     copy_harmless(row->cells[0], CELL_SIZE, sum->url);
     set_state(row->cells[1], sum);
     strcpy(row->cells[2], "-");
-    if (sum->rtt > 0)
-        units_latency(sum->rtt, row->cells[2]);
-    set_number(row->cells[3], sum->connections);
-    set_number(row->cells[4], sum->in_flight + sum->waiting);
-    set_number(row->cells[5], sum->queries);
-    set_number(row->cells[6], sum->replies);
+    if (sum->load.rtt > 0)
+        units_latency(sum->load.rtt, row->cells[2]);
+    set_number(row->cells[3], sum->load.connections);
+    set_number(row->cells[4], sum->load.in_flight + sum->load.waiting);
+    set_number(row->cells[5], sum->load.queries);
+    set_number(row->cells[6], sum->load.replies);
     copy_harmless(row->note, sizeof(row->note), sum->reason);
 }
 

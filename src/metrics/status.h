@@ -26,19 +26,23 @@ enum status_upstream_state {
 
 const char *status_upstream_state_name(enum status_upstream_state state);
 
+struct status_upstream_load {
+    uint64_t connections; // open
+    uint64_t dialling;    // being set up
+    uint64_t in_flight;   // queries sent and not answered
+    uint64_t waiting;     // queries that wait for a connection
+    usec_t rtt;           // smoothed round-trip time; 0: not known
+    uint64_t queries;     // sent, our own probes included, since the server is configured
+    uint64_t replies;     // accepted
+};
+
 // An upstream server, as one worker sees it.
 struct status_upstream {
     char url[STATUS_URL_SIZE]; // as configured
     enum status_upstream_state state;
     char reason[STATUS_REASON_SIZE]; // why it is down; else "". May hold what a peer sent
     usec_t down_for;                 // 0 if it is not down
-    uint32_t connections;            // open
-    uint32_t dialling;               // being set up
-    uint32_t in_flight;              // queries sent and not answered
-    uint32_t waiting;                // queries that wait for a connection
-    usec_t rtt;                      // smoothed round-trip time; 0: not known
-    uint64_t queries; // sent, our own probes included, since the server is configured
-    uint64_t replies; // accepted
+    struct status_upstream_load load;
 };
 
 struct status_worker {

@@ -29,13 +29,13 @@ static void fill(struct status_upstream *status, const struct server *server, us
     } else {
         status->state = server->suspect ? STATUS_UPSTREAM_SLOW : STATUS_UPSTREAM_UP;
     }
-    status->connections = server->connection_count;
-    status->dialling = count(&server->candidates);
-    status->in_flight = server->in_flight;
-    status->waiting = count(&server->waiting);
-    status->rtt = server->rtt.smoothed;
-    status->queries = server->queries;
-    status->replies = server->replies;
+    status->load.connections = server->connection_count;
+    status->load.dialling = count(&server->candidates);
+    status->load.in_flight = server->in_flight;
+    status->load.waiting = count(&server->waiting);
+    status->load.rtt = server->rtt.smoothed;
+    status->load.queries = server->queries;
+    status->load.replies = server->replies;
 }
 
 unsigned upstream_set_status(struct upstream_set *set,

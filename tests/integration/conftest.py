@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from lib import timing
+from lib import timing, unprivileged
 from lib.certs import Authority
 from lib.faulty_dot import FaultyDot
 from lib.peers import FastDot
+from lib.run_once import binary_of
 from lib.slow_link import SlowLink
 from lib.sotto_process import Sotto, upstream_config
 
@@ -158,3 +159,18 @@ def server(dot_server):
 def sotto(forward, server):
     """And the program in front of it."""
     return forward(server)
+
+
+@pytest.fixture
+def by_nobody(request):
+    """A `wrap`: run by the user nobody, from where that may read it."""
+    with unprivileged.PublicFolder() as folder:
+        copy = shutil.copy(binary_of(request), folder / "sotto")
+
+        def wrap(command):
+            binary = str(binary_of(request))
+            return unprivileged.as_nobody(
+                copy if part == binary else part for part in map(str, command)
+            )
+
+        yield wrap

@@ -5,7 +5,6 @@ import grp
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import stat
@@ -39,21 +38,6 @@ def run(request):
         return done.returncode, done.stdout, done.stderr
 
     return start
-
-
-@pytest.fixture
-def by_nobody(request):
-    """A `wrap`: run by the user nobody, from where that may read it."""
-    with unprivileged.PublicFolder() as folder:
-        copy = shutil.copy(binary_of(request), folder / "sotto")
-
-        def wrap(command):
-            binary = str(binary_of(request))
-            return unprivileged.as_nobody(
-                copy if part == binary else part for part in map(str, command)
-            )
-
-        yield wrap
 
 
 def connect(path) -> socket.socket:

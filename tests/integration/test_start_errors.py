@@ -1,7 +1,6 @@
 """Starts that cannot succeed: a clear word, the right exit code, and no half-started program."""
 
 import os
-import shutil
 import socket
 
 import pytest
@@ -25,21 +24,6 @@ def run(request):
         return done.returncode, done.stderr
 
     return start
-
-
-@pytest.fixture
-def by_nobody(request):
-    """A `wrap`: run by the user nobody, from where that may read it."""
-    with unprivileged.PublicFolder() as folder:
-        copy = shutil.copy(binary_of(request), folder / "sotto")
-
-        def wrap(command):
-            binary = str(binary_of(request))
-            return unprivileged.as_nobody(
-                copy if part == binary else part for part in map(str, command)
-            )
-
-        yield wrap
 
 
 @pytest.mark.parametrize("scheme", ["dns", "udp", "tcp"])

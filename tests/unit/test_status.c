@@ -64,22 +64,22 @@ static void test_sums(void **state)
     struct status_upstream *second = add_upstream(1, "quad9");
 
     add_upstream(0, "google");
-    *first = (struct status_upstream){"quad9", STATUS_UPSTREAM_UP, "", 0, 1, 2, 3, 4, 1000, 5, 6};
-    *second =
-        (struct status_upstream){"quad9", STATUS_UPSTREAM_UP, "", 0, 10, 20, 30, 40, 3000, 50, 60};
+    *first = (struct status_upstream){"quad9", STATUS_UPSTREAM_UP, "", 0, {1, 2, 3, 4, 1000, 5, 6}};
+    *second = (struct status_upstream){
+        "quad9", STATUS_UPSTREAM_UP, "", 0, {10, 20, 30, 40, 3000, 50, 60}};
     assert_int_equal(status_sum_upstreams(&status, sums), 2);
     assert_string_equal(sums[0].url, "quad9");
     assert_int_equal(sums[0].workers, 2);
-    assert_int_equal(sums[0].connections, 11);
-    assert_int_equal(sums[0].dialling, 22);
-    assert_int_equal(sums[0].in_flight, 33);
-    assert_int_equal(sums[0].waiting, 44);
-    assert_int_equal(sums[0].queries, 55);
-    assert_int_equal(sums[0].replies, 66);
-    assert_int_equal(sums[0].rtt, 2000);
+    assert_int_equal(sums[0].load.connections, 11);
+    assert_int_equal(sums[0].load.dialling, 22);
+    assert_int_equal(sums[0].load.in_flight, 33);
+    assert_int_equal(sums[0].load.waiting, 44);
+    assert_int_equal(sums[0].load.queries, 55);
+    assert_int_equal(sums[0].load.replies, 66);
+    assert_int_equal(sums[0].load.rtt, 2000);
     assert_string_equal(sums[1].url, "google");
     assert_int_equal(sums[1].workers, 1);
-    assert_int_equal(sums[1].rtt, 0);
+    assert_int_equal(sums[1].load.rtt, 0);
 }
 
 // Not known is not zero.
@@ -88,9 +88,9 @@ static void test_mean_of_the_rtts_that_are_known(void **state)
     struct status_upstream_sum sums[STATUS_UPSTREAMS_MAX];
 
     add_upstream(0, "quad9");
-    add_upstream(1, "quad9")->rtt = 4000;
+    add_upstream(1, "quad9")->load.rtt = 4000;
     assert_int_equal(status_sum_upstreams(&status, sums), 1);
-    assert_int_equal(sums[0].rtt, 4000);
+    assert_int_equal(sums[0].load.rtt, 4000);
 }
 
 static void test_states_taken_together(void **state)
@@ -126,12 +126,12 @@ static void test_the_same_url_twice_is_two_upstreams(void **state)
     struct status_upstream_sum sums[STATUS_UPSTREAMS_MAX];
 
     for (unsigned worker = 0; worker < 2; worker++) {
-        add_upstream(worker, "quad9")->queries = 1;
-        add_upstream(worker, "quad9")->queries = 10;
+        add_upstream(worker, "quad9")->load.queries = 1;
+        add_upstream(worker, "quad9")->load.queries = 10;
     }
     assert_int_equal(status_sum_upstreams(&status, sums), 2);
-    assert_int_equal(sums[0].queries, 2);
-    assert_int_equal(sums[1].queries, 20);
+    assert_int_equal(sums[0].load.queries, 2);
+    assert_int_equal(sums[1].load.queries, 20);
 }
 
 // After a reload one worker may still have other upstreams than the next; and one may be silent.
@@ -166,11 +166,11 @@ static void test_table(void **state)
 {
     char *text;
 
-    add_upstream(0, "quad9")->rtt = 12345;
+    add_upstream(0, "quad9")->load.rtt = 12345;
     set_down(add_upstream(0, "tls://192.0.2.1#dns.example"), "connect: Connection refused",
              65 * USEC_SEC);
-    workers[0].upstreams[0].waiting = 1;
-    workers[0].upstreams[0].in_flight = 2;
+    workers[0].upstreams[0].load.waiting = 1;
+    workers[0].upstreams[0].load.in_flight = 2;
     workers[0].queries_udp = 120;
     status.worker_count = 2; // the second did not answer
     status.cache = (struct cache_usage){.size = 1 << 26, .bytes = 3 << 19, .entries = 7};
@@ -212,7 +212,7 @@ static void test_json(void **state)
 {
     char *text;
 
-    add_upstream(0, "quad9")->rtt = 12345;
+    add_upstream(0, "quad9")->load.rtt = 12345;
     set_down(add_upstream(0, "google"), "connect: Connection refused", 1500 * USEC_MSEC);
     status.worker_count = 2;
     status.counters[COUNTER_cache_hits] = 1;
