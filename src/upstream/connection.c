@@ -283,7 +283,8 @@ static void handle_right(struct connection *connection, struct attempt *attempt,
     struct upstream_set *set = server->set;
 
     take_out(connection, attempt);
-    connection->answered++;
+    if (connection->answered++ == 0)
+        announce_back(server); // perhaps it was another worker's word that it is down
     if (connection->strikes > 0)
         connection->strikes--;
     connection->probing = false;

@@ -3,10 +3,12 @@
 import json
 import re
 import signal
+from contextlib import ExitStack
 
 import pytest
 
-from lib.clients import ask, ask_many
+from lib import dns_wire as wire
+from lib.clients import UdpClient, ask, ask_many, assert_failed, assert_own_raw
 from lib.timing import wait_until
 
 TIMESTAMP = r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z"
@@ -134,6 +136,34 @@ def test_one_worker_tells_for_all(dot_server, forward):
     )
     assert len(sotto.log_lines(r"is down: connect: ")) == 1
     assert len(sotto.log_lines(r"is back")) == 1
+
+
+def client_of_worker(sotto, clients: ExitStack, number: int) -> UdpClient:
+    """A client whose queries that worker gets: which one does depends on the client's port."""
+
+    def asked() -> int:
+        return sotto.status()["workers"][number]["queries_udp"]
+
+    for _ in range(50):
+        before = asked()
+        client = clients.enter_context(UdpClient(sotto.address))
+        client.exchange(wire.query("localhost"))
+        if asked() > before:
+            return client
+    raise AssertionError(f"50 ports, and none is for worker {number}")
+
+
+def test_another_worker_tells_that_it_is_back(dot_server, forward, authority, identity):
+    """Who found it down may not be asked for a long time."""
+    server = dot_server(authority.issue(names=["other.test"]))
+    sotto = forward(server, process={"workers": 2})
+    with ExitStack() as clients:
+        first, second = (client_of_worker(sotto, clients, number) for number in (0, 1))
+        assert_failed(wire.parse(first.exchange(wire.query("down.test"))), reason="verify")
+        server.new_identity(identity)
+        assert_own_raw(second.exchange(wire.query("up.test")), "up.test")
+    sotto.wait_log(r"is back")
+    assert len(sotto.log_lines(r"is down: verify: ")) == 1
 
 
 def test_an_upstream_that_flaps_is_a_line_now_and_then(dot_server, forward):
