@@ -107,7 +107,16 @@ void dns_name_lower(uint8_t *to, const uint8_t *name, size_t length)
 
 static bool same(const uint8_t *a, const uint8_t *b, size_t length)
 {
-    for (size_t i = 0; i < length; i++) {
+    size_t i = 0;
+    uint64_t x, y;
+
+    for (; i + sizeof(x) <= length; i += sizeof(x)) {
+        memcpy(&x, a + i, sizeof(x));
+        memcpy(&y, b + i, sizeof(y));
+        if (x != y && lower8(x) != lower8(y))
+            return false;
+    }
+    for (; i < length; i++) {
         if (lower(a[i]) != lower(b[i]))
             return false;
     }
