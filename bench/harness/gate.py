@@ -35,6 +35,9 @@ def measure(place, generator, upstream, keep) -> dict[str, float]:
     for metric, counts in counted.items():
         for what, value in counts.items():
             values[f"{what} for a {metric}"] = value
+    if not counting.may_trace():
+        say("  strace may not trace here: system calls are not counted")
+        return values
     subject = Subject(SOTTO, place, [upstream])
     try:
         generator.warm(subject.port, hot=counting.WARM_NAMES)
@@ -78,9 +81,9 @@ def compare(values: dict, baseline: dict) -> bool:
         verdict = "ok" if value <= limit else "TOO MUCH"
         good &= value <= limit
         say(f"{name:34} {known:10.3f} {limit:10.3f} {value:10.3f} {change:>8}  {verdict}")
-    for name in baseline.keys() - values.keys():
+    for name in sorted(baseline.keys() - values.keys()):
         say(f"{name:34} NOT MEASURED")
-        good = False
+        good &= name.startswith("system calls") and not counting.may_trace()
     return good
 
 
