@@ -10,7 +10,9 @@
 enum {
     CODE_CA_FILE = 256,
     CODE_CACHE_SIZE,
+    CODE_CERT,
     CODE_CONTROL_SOCKET,
+    CODE_KEY,
     CODE_WORKERS,
     CODE_SCHEMA,
 };
@@ -27,8 +29,9 @@ static const struct {
      "what the environment variable SOTTO_CONFIG names;\n"
      "with neither, no file is read"},
     {'l', "listen", "ADDRESS",
-     "listen on ADDRESS, such as 127.0.0.1:5300 or\n"
-     "udp://[::1]:53; may be repeated; replaces the file's"},
+     "listen on ADDRESS, such as 127.0.0.1:5300,\n"
+     "udp://[::1]:53 or tls://192.0.2.1; may be repeated;\n"
+     "replaces the file's"},
     {'u', "upstream", "UPSTREAM",
      "forward to UPSTREAM, such as quad9,\n"
      "tls://1.1.1.1#cloudflare-dns.com or tls://NAME; may\n"
@@ -36,6 +39,12 @@ static const struct {
     {CODE_CA_FILE, "ca-file", "FILE",
      "trust the certificate authorities in FILE, in PEM,\n"
      "for the upstreams that the file gives none for"},
+    {CODE_CERT, "cert", "FILE",
+     "show clients over tls:// the certificate in FILE, in\n"
+     "PEM; may be repeated; replaces those under tls"},
+    {CODE_KEY, "key", "FILE",
+     "the private key of the certificate, unless it is in\n"
+     "the same file; one for each --cert, in their order"},
     {CODE_CACHE_SIZE, "cache-size", "SIZE",
      "keep answers in so much memory, such as 64MiB;\n"
      "0: keep none"},
@@ -118,6 +127,10 @@ static int take(struct options *options, int code, char **argv, FILE *errors)
     case 'u':
         return add(errors, options->upstreams, &options->upstream_count, UPSTREAM_SERVERS_MAX,
                    "--upstream");
+    case CODE_CERT:
+        return add(errors, options->certs, &options->cert_count, TLS_CERTIFICATES_MAX, "--cert");
+    case CODE_KEY:
+        return add(errors, options->keys, &options->key_count, TLS_CERTIFICATES_MAX, "--key");
     case CODE_CA_FILE:
         options->ca_file = optarg;
         return E_OK;
@@ -172,6 +185,8 @@ int options_parse(struct options *options, int argc, char **argv, FILE *errors)
     }
     if (optind < argc)
         return fail(errors, "unexpected argument: ", argv[optind]);
+    if (options->key_count > options->cert_count)
+        return fail(errors, "no --cert is given for --key ", options->keys[options->cert_count]);
     return E_OK;
 }
 
@@ -219,17 +234,31 @@ static int fail_value(const char *option, struct config_error *error)
     return E_INVALID;
 }
 
+static int override_certificates(const struct options *options, struct config *config,
+                                 struct config_error *error)
+{
+    if (options->cert_count > 0)
+        config_clear_certificates(config);
+    for (uint32_t i = 0; i < options->cert_count; i++) {
+        const char *key = i < options->key_count ? options->keys[i] : "";
+
+        if (config_add_certificate(config, options->certs[i], key, error) != E_OK)
+            return fail_value("--cert", error);
+    }
+    return E_OK;
+}
+
 static int override(const struct options *options, struct config *config,
                     struct config_error *error)
 {
-    if (options->listen_count > 0) {
-        memset(config->listener.addresses, 0, sizeof(config->listener.addresses));
-        config->listener.address_count = 0;
-    }
+    if (options->listen_count > 0)
+        config_clear_listeners(config);
     for (uint32_t i = 0; i < options->listen_count; i++) {
         if (config_add_listener(config, options->listen[i], error) != E_OK)
             return fail_value("--listen", error);
     }
+    if (override_certificates(options, config, error) != E_OK)
+        return E_INVALID;
     if (options->upstream_count > 0) {
         memset(config->upstream.servers, 0, sizeof(config->upstream.servers));
         config->upstream.server_count = 0;

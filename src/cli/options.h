@@ -26,6 +26,9 @@ struct options {
     unsigned verbose;           // how often
     uint32_t listen_count;
     const char *listen[LISTENER_ADDRESSES_MAX];
+    uint32_t cert_count, key_count; // the first key is that of the first certificate, and so on
+    const char *certs[TLS_CERTIFICATES_MAX];
+    const char *keys[TLS_CERTIFICATES_MAX];
     uint32_t upstream_count;
     const char *upstreams[UPSTREAM_SERVERS_MAX];
 };

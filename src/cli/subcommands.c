@@ -49,7 +49,7 @@ static int complain(const struct subcommand *subcommand, const char *text, int c
 static int load_socket(const struct arguments *arguments, char socket[CONTROL_PATH_SIZE],
                        struct config_error *error)
 {
-    struct config *config = malloc(sizeof(*config));
+    struct config *config = calloc(1, sizeof(*config));
     int err = E_OK;
 
     if (!config) {

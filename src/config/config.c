@@ -14,6 +14,7 @@
 #include "config/texts.h"
 #include "config/value.h"
 #include "listener/url.h"
+#include "net/tls_server.h"
 
 // Reads a value by its row; the error says what was found and expected.
 static int set(const struct schema_row *row, void *at, const char *text, struct config_error *error)
@@ -47,9 +48,40 @@ int config_add_listener(struct config *config, const char *url, struct config_er
     struct listener_options *listener = &config->listener;
     const struct schema_row row = {.kind = SCHEMA_TEXT, .text = &text_listener_url};
 
-    if (listener->address_count == LISTENER_ADDRESSES_MAX)
+    if (listener->place_count == LISTENER_ADDRESSES_MAX)
         return config_report(error, "more than %d listen addresses", LISTENER_ADDRESSES_MAX);
-    return set(&row, &listener->addresses[listener->address_count++], url, error);
+    return set(&row, &listener->places[listener->place_count++].at, url, error);
+}
+
+void config_clear_listeners(struct config *config)
+{
+    struct listener_options *listener = &config->listener;
+
+    memset(listener->places, 0, listener->place_count * sizeof(listener->places[0]));
+    listener->place_count = 0;
+}
+
+int config_add_certificate(struct config *config, const char *cert, const char *key,
+                           struct config_error *error)
+{
+    const struct schema_row row = {.kind = SCHEMA_STRING, .min = 1, .max = TLS_PATH_SIZE - 1};
+    struct tls_server_options *tls = &config->listener.tls;
+    struct tls_certificate_files *files;
+
+    if (tls->certificate_count == TLS_CERTIFICATES_MAX)
+        return config_report(error, "more than %d certificates", TLS_CERTIFICATES_MAX);
+    files = &tls->certificates[tls->certificate_count++];
+    if (set(&row, files->cert, cert, error) != E_OK)
+        return E_INVALID;
+    return *key ? set(&row, files->key, key, error) : E_OK;
+}
+
+void config_clear_certificates(struct config *config)
+{
+    struct tls_server_options *tls = &config->listener.tls;
+
+    memset(tls->certificates, 0, tls->certificate_count * sizeof(tls->certificates[0]));
+    tls->certificate_count = 0;
 }
 
 int config_set_ca_file(struct config *config, const char *path, struct config_error *error)
@@ -96,23 +128,60 @@ static int check_cache(const struct cache_options *cache, struct config_error *e
     return E_OK;
 }
 
+// Whether both cannot be listened on at the same time.
+static bool collide(const struct listener_address *a, const struct listener_address *b)
+{
+    return ((a->transports & b->transports & LISTENER_UDP) ||
+            ((a->transports & LISTENER_STREAM) && (b->transports & LISTENER_STREAM))) &&
+           address_equal(&a->address, &b->address);
+}
+
+static int check_tls(const struct listener_options *listener, uint32_t place,
+                     struct config_error *error)
+{
+    const struct listener_address *at = &listener->places[place].at;
+    char url[LISTENER_URL_SIZE], reason[TLS_REASON_SIZE];
+    struct tls_server_options tls;
+    struct tls_credentials *credentials;
+
+    if (!(at->transports & LISTENER_TLS)) {
+        const struct tls_server_options *own = &listener->places[place].tls;
+
+        if (own->certificate_count > 0 || *own->client_ca_file)
+            return config_report(error, "listen: %s has certificates, but only tls:// is encrypted",
+                                 listener_url_to_text(at, url));
+        return E_OK;
+    }
+    listener_tls_options(listener, place, &tls);
+    if (tls.certificate_count == 0)
+        return config_report(error,
+                             "listen: %s needs a certificate: give cert and key, or --cert and "
+                             "--key; 'sotto cert' makes them for a network that has none",
+                             listener_url_to_text(at, url));
+    credentials = tls_credentials_new(&tls, reason);
+    if (!credentials)
+        return config_report(error, "listen: %s: %s", listener_url_to_text(at, url), reason);
+    tls_credentials_unref(credentials);
+    return E_OK;
+}
+
 static int check_listeners(const struct listener_options *listener, struct config_error *error)
 {
     char text[LISTENER_URL_SIZE];
 
-    if (listener->address_count == 0)
+    if (listener->place_count == 0)
         return config_report(error, "listen: no address to listen on");
-    for (uint32_t i = 0; i < listener->address_count; i++) {
-        const struct listener_address *a = &listener->addresses[i];
+    for (uint32_t i = 0; i < listener->place_count; i++) {
+        const struct listener_address *a = &listener->places[i].at;
 
         // Port 0 is another port each time.
         for (uint32_t j = 0; j < i && address_port(&a->address) != 0; j++) {
-            const struct listener_address *b = &listener->addresses[j];
-
-            if ((a->transports & b->transports) && address_equal(&a->address, &b->address))
+            if (collide(a, &listener->places[j].at))
                 return config_report(error, "listen: %s is there twice",
                                      listener_url_to_text(a, text));
         }
+        if (check_tls(listener, i, error) != E_OK)
+            return E_INVALID;
     }
     return E_OK;
 }

@@ -17,8 +17,10 @@
 #define CONFIG_WORKERS_MAX 256
 
 // Plain values: a snapshot is a copy, and as unused octets are zero, two are equal if memcmp() says
-// so. Large (about 130 kB): keep it off the stack.
+// so. Large (about 2.5 MB, most of it never touched): keep it off the stack, and take it from
+// calloc().
 struct config {
+    bool filled; // it has been in use
     struct listener_options listener;
     struct upstream_options upstream;
     struct engine_options engine;
@@ -33,7 +35,8 @@ struct config_error {
     char text[1024];
 };
 
-// Every default. Servers and listeners included (Cloudflare; 127.0.0.1:53 and [::1]:53).
+// Every default, servers and listeners included (Cloudflare; 127.0.0.1:53 and [::1]:53). `config`
+// must be zero, or have been used before.
 NONNULL void config_defaults(struct config *config);
 
 // Files larger than this are refused.
@@ -57,9 +60,17 @@ NONNULL NODISCARD int config_load_text(struct config *config, const char *text, 
 NONNULL NODISCARD int config_add_upstream(struct config *config, const char *url,
                                           struct config_error *error);
 
-// Adds a listener, as -l does; empty listener.address_count first to replace those that are there.
+// Adds a listener, as -l does.
 NONNULL NODISCARD int config_add_listener(struct config *config, const char *url,
                                           struct config_error *error);
+
+// Leaves none of those that are there.
+NONNULL void config_clear_listeners(struct config *config);
+
+// The same with tls.certificates, as --cert and --key do; a key of "" is in the same file.
+NONNULL NODISCARD int config_add_certificate(struct config *config, const char *cert,
+                                             const char *key, struct config_error *error);
+NONNULL void config_clear_certificates(struct config *config);
 
 // Sets the authorities of each upstream that has none of its own.
 NONNULL NODISCARD int config_set_ca_file(struct config *config, const char *path,
@@ -79,7 +90,8 @@ NONNULL NODISCARD int config_set_cache_size(struct config *config, const char *t
 
 // What can only be said of the whole: the cache's settings agree; there is a listener and a server;
 // no listen address stands there twice; bootstrap servers are given by address, and there is one if
-// a server is given by name; CA files can be read. E_INVALID with the error.
+// a server is given by name; CA files can be read; encrypted listeners have certificates with their
+// keys. E_INVALID with the error.
 NONNULL NODISCARD int config_check(const struct config *config, struct config_error *error);
 
 // Prints the whole effective configuration as YAML that loads to the same.

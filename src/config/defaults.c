@@ -29,18 +29,22 @@ static void add_listener(struct listener_options *listener, const char *url)
 {
     const char *why;
 
-    require(listener_url_parse(&listener->addresses[listener->address_count++], url, &why) == E_OK);
+    require(listener_url_parse(&listener->places[listener->place_count++].at, url, &why) == E_OK);
 }
 
 static void listener_defaults(struct listener_options *listener)
 {
     add_listener(listener, "dns://127.0.0.1:53");
     add_listener(listener, "dns://[::1]:53");
-    listener->udp_max_size = 1232; // fits an IPv6 packet of 1280 octets, which every path carries
-    listener->tcp_idle_timeout = 10 * USEC_SEC;
-    listener->tcp_message_timeout = 5 * USEC_SEC;
-    listener->tcp_max_connections = 1024;
-    listener->tcp_max_in_flight = 100;
+
+    struct listener_limits *limits = &listener->limits;
+
+    limits->udp_max_size = 1232; // fits an IPv6 packet of 1280 octets, which every path carries
+    limits->tcp_idle_timeout = 10 * USEC_SEC;
+    limits->tcp_message_timeout = 5 * USEC_SEC;
+    limits->tcp_max_connections = 1024;
+    limits->tcp_max_in_flight = 100;
+    limits->tls_handshake_timeout = 5 * USEC_SEC;
 }
 
 static void upstream_defaults(struct upstream_options *upstream)
@@ -76,7 +80,10 @@ static void engine_defaults(struct engine_options *engine)
 
 void config_defaults(struct config *config)
 {
-    memset(config, 0, sizeof(*config));
+    // Most of it is room for more than anybody has, and takes no memory while nobody writes to it.
+    if (config->filled)
+        memset(config, 0, sizeof(*config));
+    config->filled = true;
     listener_defaults(&config->listener);
     upstream_defaults(&config->upstream);
     engine_defaults(&config->engine);

@@ -199,7 +199,7 @@ void schema_print_json(const struct schema_row *section, const void *defaults, F
 
 void config_print_schema(FILE *out)
 {
-    struct config *defaults = malloc(sizeof(*defaults));
+    struct config *defaults = calloc(1, sizeof(*defaults));
 
     require(defaults);
     config_defaults(defaults);

@@ -189,7 +189,7 @@ static int load_list(struct loader *loader, const struct schema_row *row, yaml_n
 
     if (length < row->min)
         return fail_expected(loader, row, node, "");
-    memset(at, 0, row->max * row->item_size);
+    memset(at, 0, *count * row->item_size); // what lies beyond is zero
     *count = 0;
     for (size_t i = 0; i < length; i++, at += row->item_size) {
         yaml_node_t *item = yaml_document_get_node(&loader->document, start[i]);

@@ -1,5 +1,7 @@
 #include "config/print.h"
 
+#include <string.h>
+
 #include "config/config.h"
 #include "config/scalar.h"
 #include "config/value.h"
@@ -56,6 +58,22 @@ static void print_rows(struct printer *printer, const struct schema_row *rows, c
         print_row(printer, rows, at);
 }
 
+// The one row of an item that says anything, if it may stand for the item by itself; else NULL.
+static const struct schema_row *row_alone(const struct schema_row *item, const void *at)
+{
+    if (item->kind != SCHEMA_SECTION || !item->required)
+        return NULL;
+    for (const struct schema_row *row = item->rows; row->key; row++) {
+        bool empty_list = row->kind == SCHEMA_LIST &&
+                          *(const uint32_t *)((const char *)at + row->count_offset) == 0;
+        bool empty_text = row->kind == SCHEMA_STRING && !*(const char *)schema_at_const(row, at);
+
+        if (strcmp(row->key, item->required) != 0 && !empty_list && !empty_text)
+            return NULL;
+    }
+    return schema_find(item->rows, item->required);
+}
+
 // NOLINTNEXTLINE(misc-no-recursion): as deep as the schema
 static void print_list(struct printer *printer, const struct schema_row *row, const void *base)
 {
@@ -65,12 +83,15 @@ static void print_list(struct printer *printer, const struct schema_row *row, co
     fputs(count == 0 ? " []\n" : "\n", printer->out);
     printer->indent += 4;
     for (uint32_t i = 0; i < count; i++, at += row->item_size) {
+        const struct schema_row *alone = row_alone(row->item, at);
+
         printer->dash = true;
-        if (row->item->kind == SCHEMA_SECTION) {
+        if (row->item->kind == SCHEMA_SECTION && !alone) {
             print_rows(printer, row->item->rows, at);
         } else {
             start_line(printer);
-            print_value(printer, row->item, at);
+            print_value(printer, alone ? alone : row->item,
+                        alone ? schema_at_const(alone, at) : (const void *)at);
         }
     }
     printer->indent -= 4;

@@ -58,11 +58,49 @@ static const char *const log_levels[] = {LOG_LEVEL_LIST(WORD) NULL};
 static const char *const log_formats[] = {LOG_FORMAT_LIST(WORD) NULL};
 #undef WORD
 
+#define FILE_ABOUT "a relative path starts at the working directory"
+
+static const struct schema_row certificate_rows[] = {
+    STRING("cert", struct tls_certificate_files, cert, 1, TLS_PATH_SIZE,
+           "The certificate and what leads to its authority, in PEM; " FILE_ABOUT "."),
+    STRING("key", struct tls_certificate_files, key, 0, TLS_PATH_SIZE,
+           "Its private key, in PEM, without a password. Empty: it is in the same file."),
+    END,
+};
+
+static const struct schema_row certificate_item = {
+    .key = "certificate",
+    .kind = SCHEMA_SECTION,
+    .rows = certificate_rows,
+    .required = "cert",
+    .about = "A certificate with its key.",
+};
+
+#define TLS_ROWS(type, tls, otherwise)                                                             \
+    LIST("certificates", type, tls.certificates, tls.certificate_count, 0, &certificate_item,      \
+         NULL,                                                                                     \
+         "What clients are shown over tls://: the one that has the name that the client asks "     \
+         "for, else the first. Read again at HUP and when the files change. " otherwise),          \
+        STRING("client-ca-file", type, tls.client_ca_file, 0, TLS_PATH_SIZE,                       \
+               "Clients over tls:// need a certificate of these authorities, in PEM. " otherwise)
+
+static const struct schema_row listen_rows[] = {
+    {.key = "url",
+     .kind = SCHEMA_TEXT,
+     .offset = FIELD(struct listener_place, at, struct listener_address),
+     .text = &text_listener_url,
+     .about = "dns:// (UDP and TCP), udp://, tcp:// or tls://, an address, and a port if not 53 "
+              "(tls: 853)."},
+    TLS_ROWS(struct listener_place, tls, "Empty: as under tls."),
+    END,
+};
+
 static const struct schema_row listen_item = {
     .key = "listen address",
-    .kind = SCHEMA_TEXT,
-    .text = &text_listener_url,
-    .about = "dns:// (UDP and TCP), udp:// or tcp://, an address, and a port if not 53.",
+    .kind = SCHEMA_SECTION,
+    .rows = listen_rows,
+    .required = "url",
+    .about = "Where to listen, and over what.",
 };
 
 static const struct schema_row pin_item = {
@@ -122,21 +160,28 @@ static const struct schema_row log_rows[] = {
 };
 
 static const struct schema_row tcp_rows[] = {
-    DURATION("idle-timeout", struct listener_options, tcp_idle_timeout, 100 * USEC_MSEC,
+    DURATION("idle-timeout", struct listener_limits, tcp_idle_timeout, 100 * USEC_MSEC,
              3600 * USEC_SEC, "A client's connection with nothing in flight is closed after this."),
-    DURATION("message-timeout", struct listener_options, tcp_message_timeout, 100 * USEC_MSEC,
+    DURATION("message-timeout", struct listener_limits, tcp_message_timeout, 100 * USEC_MSEC,
              3600 * USEC_SEC,
              "How long a client may take from a message's first octet to its last."),
-    UINT("max-connections", struct listener_options, tcp_max_connections, 1, 1000000,
+    UINT("max-connections", struct listener_limits, tcp_max_connections, 1, 1000000,
          "Most connections of clients to one worker."),
-    UINT("max-in-flight", struct listener_options, tcp_max_in_flight, 1, 10000,
+    UINT("max-in-flight", struct listener_limits, tcp_max_in_flight, 1, 10000,
          "Most queries of one connection at a time; beyond, it is not read from."),
     END,
 };
 
 static const struct schema_row udp_rows[] = {
-    UINT("max-size", struct listener_options, udp_max_size, 512, 4096,
+    UINT("max-size", struct listener_limits, udp_max_size, 512, 4096,
          "Largest reply over UDP in octets; a client that takes less gets less."),
+    END,
+};
+
+static const struct schema_row tls_rows[] = {
+    TLS_ROWS(struct listener_options, tls, "Empty: none."),
+    DURATION("handshake-timeout", struct listener_options, limits.tls_handshake_timeout,
+             100 * USEC_MSEC, 60 * USEC_SEC, "How long a client's handshake may take."),
     END,
 };
 
@@ -197,8 +242,8 @@ static const struct schema_row identity_rows[] = {
 };
 
 static const struct schema_row top_rows[] = {
-    LIST("listen", struct config, listener.addresses, listener.address_count, 1, &listen_item, NULL,
-         "Where clients ask, over plain DNS."),
+    LIST("listen", struct config, listener.places, listener.place_count, 1, &listen_item, NULL,
+         "Where clients ask."),
     {.key = "workers",
      .kind = SCHEMA_UINT,
      .offset = FIELD(struct config, workers, uint32_t),
@@ -213,16 +258,19 @@ static const struct schema_row top_rows[] = {
     SECTION("cache", offsetof(struct config, engine.cache), cache_rows,
             "Answers that were given before, by question."),
     ENUM("padding", struct config, engine.padding, engine_padding, paddings,
-         "Padding of replies: auto, to clients that padded their query; off, never; mirror, as it "
-         "came from upstream, to be looked at. Queries to upstreams are always padded."),
+         "Padding of replies: auto, to clients that padded their query; always, and to all others "
+         "with EDNS over TLS; off, never; mirror, as it came from upstream, to be looked at. "
+         "Queries to upstreams are always padded."),
     ENUM("private-reverse", struct config, engine.private_reverse, engine_private_reverse,
          private_reverses,
          "Reverse lookups of private addresses: local, answered here; forward, sent upstream."),
     SECTION("log", offsetof(struct config, log), log_rows, "The log, on stderr."),
     SECTION("control", offsetof(struct config, control), control_rows,
             "The socket by which a running server is asked and told."),
-    SECTION("tcp", offsetof(struct config, listener), tcp_rows, "Clients over TCP."),
-    SECTION("udp", offsetof(struct config, listener), udp_rows, "Clients over UDP."),
+    SECTION("tcp", offsetof(struct config, listener.limits), tcp_rows,
+            "Clients over TCP, with or without TLS."),
+    SECTION("udp", offsetof(struct config, listener.limits), udp_rows, "Clients over UDP."),
+    SECTION("tls", offsetof(struct config, listener), tls_rows, "Clients over TLS."),
     UINT("max-in-flight", struct config, engine.max_in_flight, 1, 1000000,
          "Most queries of one worker at a time; beyond, new ones get SERVFAIL."),
     SECTION("identity", offsetof(struct config, engine), identity_rows,

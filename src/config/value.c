@@ -156,6 +156,7 @@ static void list_words(const char *const *words, char *text, size_t size)
     }
 }
 
+// NOLINTNEXTLINE(misc-no-recursion): once, from a section to its required key
 const char *value_expected(const struct schema_row *row, char expected[VALUE_EXPECTED_SIZE])
 {
     const size_t size = VALUE_EXPECTED_SIZE;
@@ -187,7 +188,13 @@ const char *value_expected(const struct schema_row *row, char expected[VALUE_EXP
         snprintf(expected, size, "%s", row->text->expected);
         break;
     case SCHEMA_SECTION:
-        snprintf(expected, size, "keys and values");
+        // In a list, the value of that key may stand for the section.
+        if (row->required)
+            value_expected(schema_find(row->rows, row->required), expected);
+        else
+            *expected = '\0';
+        snprintf(expected + strlen(expected), size - strlen(expected), "%skeys and values",
+                 row->required ? ", or " : "");
         break;
     case SCHEMA_LIST:
         snprintf(expected, size, "a list of %" PRIu64 " to %" PRIu64 " entries", row->min,

@@ -35,6 +35,7 @@ struct daemon {
     struct cache *cache;
     pthread_mutex_t cache_file; // held while it is written
     usec_t save_at;             // when the main thread does so next
+    usec_t look_at;             // and when it looks whether certificates have changed
     struct log *log;
     struct list endpoints;
     bool activated; // the sockets came from the service manager
@@ -81,15 +82,22 @@ static struct listener_address still_missing(const struct list *endpoints,
     return missing;
 }
 
-// Whether we are on the same port, and one of the two addresses is every address.
+static bool same_socket_kind(uint32_t a, uint32_t b)
+{
+    return (a & b & LISTENER_UDP) || ((a & LISTENER_STREAM) && (b & LISTENER_STREAM));
+}
+
+// Whether we are on the same port: with another transport, or one of the two addresses is every
+// address.
 static bool is_own_port(const struct daemon *daemon, const struct listener_address *wanted)
 {
     list_for_each(node, &daemon->endpoints) {
         const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
 
         if (address_port(&endpoint->bound) == address_port(&wanted->address) &&
-            (endpoint->wanted.transports & wanted->transports) &&
-            (address_is_wildcard(&endpoint->bound) || address_is_wildcard(&wanted->address)))
+            same_socket_kind(endpoint->wanted.transports, wanted->transports) &&
+            (address_is_wildcard(&endpoint->bound) || address_is_wildcard(&wanted->address) ||
+             address_equal(&endpoint->bound, &wanted->address)))
             return true;
     }
     return false;
@@ -108,8 +116,8 @@ static void say_missing(const struct daemon *daemon, const char *text)
 static int open_missing(struct daemon *daemon, const struct listener_options *options,
                         struct list *opened, struct config_error *error)
 {
-    for (unsigned i = 0; i < options->address_count; i++) {
-        const struct listener_address *wanted = &options->addresses[i];
+    for (unsigned i = 0; i < options->place_count; i++) {
+        const struct listener_address *wanted = &options->places[i].at;
         struct listener_address missing = *wanted;
         struct endpoint *endpoint;
 
@@ -123,6 +131,8 @@ static int open_missing(struct daemon *daemon, const struct listener_options *op
         if (endpoint) {
             endpoint->wanted.address = wanted->address;
             list_append(opened, &endpoint->node);
+            if (endpoint_encrypt(endpoint, options, error) != E_OK)
+                return E_INVALID;
         }
         // EACCES: at a reload, when no privilege is left, the kernel says this first.
         else if ((errno == EADDRNOTAVAIL || errno == EAFNOSUPPORT || errno == EACCES) &&
@@ -136,7 +146,8 @@ static int open_missing(struct daemon *daemon, const struct listener_options *op
 
 static int open_endpoints(struct daemon *daemon, struct config_error *error)
 {
-    int inherited = endpoints_inherit(&daemon->endpoints, daemon->worker_count, error);
+    int inherited = endpoints_inherit(&daemon->endpoints, daemon->worker_count,
+                                      &daemon->config->listener, error);
 
     if (inherited < 0)
         return E_INVALID;
@@ -160,11 +171,16 @@ static uint32_t fit_descriptors(const struct daemon *daemon, uint32_t wanted)
         return wanted;
 
     uint64_t sockets =
-        (uint64_t)daemon->worker_count * 2 * MAX(daemon->config->listener.address_count, 1u);
+        (uint64_t)daemon->worker_count * 2 * MAX(daemon->config->listener.place_count, 1u);
     uint64_t reserved = DESCRIPTORS_RESERVED + sockets;
     uint64_t left = limit.rlim_cur > reserved ? limit.rlim_cur - reserved : 1;
 
     return (uint32_t)MIN((uint64_t)wanted, MAX(left / daemon->worker_count, (uint64_t)1));
+}
+
+static struct tls_server *endpoint_tls_server(const struct endpoint *endpoint)
+{
+    return endpoint->certificates ? certificates_server(endpoint->certificates) : NULL;
 }
 
 static void log_endpoint(const struct daemon *daemon, const struct endpoint *endpoint)
@@ -177,6 +193,7 @@ static void log_endpoint(const struct daemon *daemon, const struct endpoint *end
              bound.transports & LISTENER_UDP ? "udp" : "",
              bound.transports == LISTENER_DNS  ? ", tcp"
              : bound.transports & LISTENER_TCP ? "tcp"
+             : bound.transports & LISTENER_TLS ? "tls"
                                                : "",
              endpoint->inherited ? ", passed by the service manager" : "");
 }
@@ -228,7 +245,8 @@ static int start_workers(struct daemon *daemon)
             int tcp = endpoint->tcp[i];
 
             endpoint->udp[i] = endpoint->tcp[i] = -1;
-            if (worker_listen(daemon->workers[i], &endpoint->bound, udp, tcp) != E_OK)
+            if (worker_listen(daemon->workers[i], &endpoint->bound, udp, tcp,
+                              endpoint_tls_server(endpoint)) != E_OK)
                 return E_SYSTEM;
         }
     }
@@ -236,6 +254,86 @@ static int start_workers(struct daemon *daemon)
         if (worker_start(daemon->workers[i]) != E_OK)
             return E_SYSTEM;
     return E_OK;
+}
+
+// ---- Certificates
+
+static const char *endpoint_name(const struct endpoint *endpoint, char url[LISTENER_URL_SIZE])
+{
+    struct listener_address bound = endpoint->wanted;
+
+    bound.address = endpoint->bound;
+    return listener_url_to_text(&bound, url);
+}
+
+static bool has_certificates(const struct daemon *daemon)
+{
+    list_for_each(node, &daemon->endpoints)
+        if (list_entry(node, struct endpoint, node)->certificates)
+            return true;
+    return false;
+}
+
+static void look_at_certificates(const struct daemon *daemon)
+{
+    char url[LISTENER_URL_SIZE];
+
+    list_for_each(node, &daemon->endpoints) {
+        const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+
+        if (!endpoint->certificates)
+            continue;
+        certificates_look(endpoint->certificates, endpoint_name(endpoint, url), daemon->log);
+        certificates_warn(endpoint->certificates, url, daemon->log);
+    }
+}
+
+static void log_certificates(const struct daemon *daemon)
+{
+    char url[LISTENER_URL_SIZE];
+
+    list_for_each(node, &daemon->endpoints) {
+        const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+
+        if (!endpoint->certificates)
+            continue;
+        certificates_check_access(endpoint->certificates, endpoint_name(endpoint, url),
+                                  daemon->log);
+        certificates_warn(endpoint->certificates, url, daemon->log);
+    }
+}
+
+// Reads what the endpoints that stay are to show.
+static int prepare_certificates(const struct daemon *daemon, const struct listener_options *options,
+                                struct config_error *error)
+{
+    char url[LISTENER_URL_SIZE], reason[TLS_REASON_SIZE];
+    struct tls_server_options tls;
+
+    list_for_each(node, &daemon->endpoints) {
+        const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+        int place = endpoint_tls_place(options, &endpoint->wanted.address);
+
+        if (!endpoint->certificates || place < 0)
+            continue;
+        listener_tls_options(options, (uint32_t)place, &tls);
+        if (certificates_prepare(endpoint->certificates, &tls, reason) == E_OK)
+            continue;
+        snprintf(error->text, sizeof(error->text), "listen: %s: %s", endpoint_name(endpoint, url),
+                 reason);
+        return E_INVALID;
+    }
+    return E_OK;
+}
+
+static void end_certificates(const struct daemon *daemon, void (*end)(struct certificates *))
+{
+    list_for_each(node, &daemon->endpoints) {
+        const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+
+        if (endpoint->certificates)
+            end(endpoint->certificates);
+    }
 }
 
 // ---- The cache
@@ -335,11 +433,11 @@ struct reload {
 static uint32_t still_wanted(const struct daemon *daemon, const struct listener_options *options,
                              const struct endpoint *endpoint)
 {
-    uint32_t transports = daemon->activated ? LISTENER_DNS : 0;
+    uint32_t transports = daemon->activated ? LISTENER_DNS | LISTENER_STREAM : 0;
 
-    for (unsigned i = 0; i < options->address_count; i++)
-        if (address_equal(&endpoint->wanted.address, &options->addresses[i].address))
-            transports |= options->addresses[i].transports;
+    for (unsigned i = 0; i < options->place_count; i++)
+        if (address_equal(&endpoint->wanted.address, &options->places[i].at.address))
+            transports |= options->places[i].at.transports;
     return transports & endpoint->wanted.transports;
 }
 
@@ -362,7 +460,7 @@ static int prepare_update(struct daemon *daemon, struct reload *reload, unsigned
         struct endpoint *endpoint = list_entry(opened_node, struct endpoint, node);
 
         if (worker_update_listen(update, &endpoint->bound, endpoint->udp[worker],
-                                 endpoint->tcp[worker]) != E_OK)
+                                 endpoint->tcp[worker], endpoint_tls_server(endpoint)) != E_OK)
             return E_NOMEM;
         endpoint->udp[worker] = endpoint->tcp[worker] = -1;
     }
@@ -381,8 +479,8 @@ static int prepare(struct daemon *daemon, struct reload *reload, struct config_e
     err = daemon->loader->load(daemon->loader->context, reload->config, error);
     if (err != E_OK)
         return err;
-    reload->config->listener.tcp_max_connections =
-        fit_descriptors(daemon, reload->config->listener.tcp_max_connections);
+    reload->config->listener.limits.tcp_max_connections =
+        fit_descriptors(daemon, reload->config->listener.limits.tcp_max_connections);
     // The table that there is stays.
     reload->cache_size = reload->config->engine.cache.size;
     reload->config->engine.cache.size = daemon->config->engine.cache.size;
@@ -392,6 +490,8 @@ static int prepare(struct daemon *daemon, struct reload *reload, struct config_e
     err = daemon->activated
               ? E_OK
               : open_missing(daemon, &reload->config->listener, &reload->opened, error);
+    if (err == E_OK)
+        err = prepare_certificates(daemon, &reload->config->listener, error);
     for (unsigned i = 0; i < daemon->worker_count && err == E_OK; i++) {
         snprintf(error->text, sizeof(error->text), "out of memory");
         err = prepare_update(daemon, reload, i);
@@ -409,6 +509,7 @@ static void abandon(struct daemon *daemon, struct reload *reload)
 {
     for (unsigned i = 0; i < daemon->worker_count; i++)
         worker_update_free(reload->updates[i]);
+    end_certificates(daemon, certificates_abandon);
     free_endpoints(&reload->opened);
     upstream_plan_unref(reload->plan);
     free(reload->config);
@@ -434,6 +535,7 @@ static void apply(struct daemon *daemon, struct reload *reload)
 {
     sem_t applied;
 
+    end_certificates(daemon, certificates_commit);
     sem_init(&applied, 0, 0);
     for (unsigned i = 0; i < daemon->worker_count; i++)
         worker_update_send(daemon->workers[i], reload->updates[i], &applied);
@@ -501,13 +603,29 @@ static void log_counters(const struct daemon *daemon)
     log_info(daemon->log, "stats", "%s", text);
 }
 
-// The next signal; on the way the cache is written to its file when it is time.
+// What is to be done from time to time.
+static void keep_house(struct daemon *daemon)
+{
+    usec_t now = loop_clock();
+
+    if (now >= daemon->save_at) {
+        save_cache(daemon);
+        daemon->save_at = loop_clock() + daemon->config->engine.cache.persist_interval;
+    }
+    if (now >= daemon->look_at) {
+        look_at_certificates(daemon);
+        daemon->look_at = now + CERTIFICATES_INTERVAL;
+    }
+}
+
+// The next signal; on the way what is to be done is done when it is time.
 static int wait_for_signal(struct daemon *daemon, const sigset_t *signals)
 {
     for (;;) {
-        const struct cache_options *options = &daemon->config->engine.cache;
+        usec_t due =
+            has_certificates(daemon) ? MIN(daemon->look_at, daemon->save_at) : daemon->save_at;
         usec_t now = loop_clock();
-        usec_t wait = daemon->save_at > now ? daemon->save_at - now : 0;
+        usec_t wait = due > now ? due - now : 0;
         struct timespec timeout = {
             .tv_sec = (time_t)(wait / USEC_SEC),
             .tv_nsec = (long)(wait % USEC_SEC * 1000),
@@ -516,8 +634,7 @@ static int wait_for_signal(struct daemon *daemon, const sigset_t *signals)
 
         if (signal >= 0 || errno != EAGAIN)
             return signal;
-        save_cache(daemon);
-        daemon->save_at = loop_clock() + options->persist_interval;
+        keep_house(daemon);
     }
 }
 
@@ -618,10 +735,10 @@ int daemon_run(const struct daemon_loader *loader)
     if (!daemon.log)
         return complain("out of memory", EXIT_RUNTIME);
 
-    uint32_t wanted = daemon.config->listener.tcp_max_connections;
+    uint32_t wanted = daemon.config->listener.limits.tcp_max_connections;
     uint32_t fitting = fit_descriptors(&daemon, wanted);
 
-    daemon.config->listener.tcp_max_connections = fitting;
+    daemon.config->listener.limits.tcp_max_connections = fitting;
     log_start(&daemon);
     if (fitting < wanted)
         log_warning(daemon.log, "daemon",
@@ -634,6 +751,7 @@ int daemon_run(const struct daemon_loader *loader)
         // Half-started threads are in nobody's way: the process ends.
         return EXIT_RUNTIME;
     }
+    log_certificates(&daemon);
     log_info(daemon.log, "daemon", "ready");
     notify_ready();
     serve(&daemon, &signals);

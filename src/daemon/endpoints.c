@@ -28,6 +28,7 @@ static struct endpoint *make(const struct listener_address *wanted)
     endpoint->wanted = *wanted;
     endpoint->bound = wanted->address;
     endpoint->inherited = false;
+    endpoint->certificates = NULL;
     for (unsigned i = 0; i < CONFIG_WORKERS_MAX; i++)
         endpoint->udp[i] = endpoint->tcp[i] = -1;
     return endpoint;
@@ -47,14 +48,15 @@ static void close_all(struct endpoint *endpoint)
 void endpoint_free(struct endpoint *endpoint)
 {
     close_all(endpoint);
+    certificates_close(endpoint->certificates);
     free(endpoint);
 }
 
 bool endpoint_needs_only_v6(const struct listener_options *options,
                             const struct listener_address *wanted)
 {
-    for (unsigned i = 0; i < options->address_count; i++) {
-        const struct address *other = &options->addresses[i].address;
+    for (unsigned i = 0; i < options->place_count; i++) {
+        const struct address *other = &options->places[i].at.address;
 
         if (other->family == AF_INET && address_is_wildcard(other) &&
             address_port(other) == address_port(&wanted->address))
@@ -68,8 +70,8 @@ bool endpoint_is_spare(const struct listener_options *options,
 {
     if (wanted->address.family != AF_INET6 || !IN6_IS_ADDR_LOOPBACK(&wanted->address.v6.sin6_addr))
         return false;
-    for (unsigned i = 0; i < options->address_count; i++) {
-        const struct address *other = &options->addresses[i].address;
+    for (unsigned i = 0; i < options->place_count; i++) {
+        const struct address *other = &options->places[i].at.address;
 
         if (other->family == AF_INET && other->v4.sin_addr.s_addr == htonl(INADDR_LOOPBACK) &&
             address_port(other) == address_port(&wanted->address))
@@ -150,7 +152,7 @@ struct endpoint *endpoint_open(const struct listener_address *wanted, unsigned w
         code = 0;
         if (wanted->transports & LISTENER_UDP)
             code = open_kind(endpoint, endpoint->udp, workers, SOCK_DGRAM, only_v6, beside_own);
-        if (code == 0 && wanted->transports & LISTENER_TCP)
+        if (code == 0 && wanted->transports & LISTENER_STREAM)
             code = open_kind(endpoint, endpoint->tcp, workers, SOCK_STREAM, only_v6, beside_own);
         if (code == 0)
             return endpoint;
@@ -166,6 +168,38 @@ struct endpoint *endpoint_open(const struct listener_address *wanted, unsigned w
     free(endpoint);
     errno = code;
     return NULL;
+}
+
+// ---- Encryption
+
+int endpoint_tls_place(const struct listener_options *options, const struct address *address)
+{
+    for (uint32_t i = 0; i < options->place_count; i++) {
+        const struct listener_address *at = &options->places[i].at;
+
+        if ((at->transports & LISTENER_TLS) && address_equal(&at->address, address))
+            return (int)i;
+    }
+    return -1;
+}
+
+int endpoint_encrypt(struct endpoint *endpoint, const struct listener_options *options,
+                     struct config_error *error)
+{
+    int place = endpoint_tls_place(options, &endpoint->wanted.address);
+    char url[LISTENER_URL_SIZE], reason[TLS_REASON_SIZE];
+    struct tls_server_options tls;
+
+    if (!(endpoint->wanted.transports & LISTENER_TLS) || endpoint->certificates)
+        return E_OK;
+    require(place >= 0);
+    listener_tls_options(options, (uint32_t)place, &tls);
+    endpoint->certificates = certificates_open(&tls, reason);
+    if (endpoint->certificates)
+        return E_OK;
+    snprintf(error->text, sizeof(error->text), "listen: %s: %s",
+             listener_url_to_text(&endpoint->wanted, url), reason);
+    return E_INVALID;
 }
 
 // ---- Socket activation
@@ -200,7 +234,8 @@ static bool share(int *fds, int fd, unsigned workers)
     return true;
 }
 
-static int inherit(struct list *endpoints, int fd, unsigned workers, struct config_error *error)
+static int inherit(struct list *endpoints, int fd, unsigned workers,
+                   const struct listener_options *options, struct config_error *error)
 {
     struct address address;
     struct endpoint *endpoint;
@@ -225,13 +260,18 @@ static int inherit(struct list *endpoints, int fd, unsigned workers, struct conf
         snprintf(error->text, sizeof(error->text), "socket activation: %s", strerror(errno));
         return E_INVALID;
     }
-    endpoint->wanted.transports |= type == SOCK_DGRAM ? LISTENER_UDP : LISTENER_TCP;
-    if (type == SOCK_DGRAM)
+    if (type == SOCK_DGRAM) {
+        endpoint->wanted.transports |= LISTENER_UDP;
         socket_prepare_udp(fd, &address);
-    return E_OK;
+        return E_OK;
+    }
+    endpoint->wanted.transports |=
+        endpoint_tls_place(options, &address) >= 0 ? LISTENER_TLS : LISTENER_TCP;
+    return endpoint_encrypt(endpoint, options, error);
 }
 
-int endpoints_inherit(struct list *endpoints, unsigned workers, struct config_error *error)
+int endpoints_inherit(struct list *endpoints, unsigned workers,
+                      const struct listener_options *options, struct config_error *error)
 {
     const char *pid = getenv("LISTEN_PID");
     const char *fds = getenv("LISTEN_FDS");
@@ -245,7 +285,7 @@ int endpoints_inherit(struct list *endpoints, unsigned workers, struct config_er
         return E_INVALID;
     }
     for (int i = 0; i < count; i++)
-        if (inherit(endpoints, FIRST_PASSED_FD + i, workers, error) != E_OK)
+        if (inherit(endpoints, FIRST_PASSED_FD + i, workers, options, error) != E_OK)
             return E_INVALID;
     // Not for programs that we might start.
     unsetenv("LISTEN_PID");

@@ -7,12 +7,14 @@
 #include "base/compiler.h"
 #include "base/list.h"
 #include "config/config.h"
+#include "daemon/certificates.h"
 
 struct endpoint {
     struct list node;
-    struct listener_address wanted; // as configured
-    struct address bound;           // with the port that the kernel chose, if it did
-    bool inherited;                 // from socket activation
+    struct listener_address wanted;    // as configured
+    struct address bound;              // with the port that the kernel chose, if it did
+    bool inherited;                    // from socket activation
+    struct certificates *certificates; // of one with TLS, owned; else NULL
     // For each worker; -1: none, or handed over.
     int udp[CONFIG_WORKERS_MAX];
     int tcp[CONFIG_WORKERS_MAX];
@@ -26,9 +28,20 @@ NONNULL NODISCARD struct endpoint *endpoint_open(const struct listener_address *
                                                  struct config_error *error);
 
 // Takes over the sockets that systemd passed (sd_listen_fds(3)), and appends an endpoint for each
-// address. Returns how many sockets there were, or E_INVALID with the error.
+// address. Those that `options` have as tls:// are encrypted. Returns how many sockets there were,
+// or E_INVALID with the error.
 NONNULL NODISCARD int endpoints_inherit(struct list *endpoints, unsigned workers,
+                                        const struct listener_options *options,
                                         struct config_error *error);
+
+// Reads the certificates of an endpoint with TLS, if it has none yet. E_INVALID with the error.
+NONNULL NODISCARD int endpoint_encrypt(struct endpoint *endpoint,
+                                       const struct listener_options *options,
+                                       struct config_error *error);
+
+// The place in the configuration that says how this address is encrypted, or -1.
+NONNULL int endpoint_tls_place(const struct listener_options *options,
+                               const struct address *address);
 
 // Closes what was not handed over. The endpoint must be in no list.
 NONNULL void endpoint_free(struct endpoint *endpoint);

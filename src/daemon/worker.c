@@ -33,6 +33,7 @@ struct change {
     struct address address;
     uint32_t removed; // enum listener_transports; 0: it is added
     int udp, tcp;     // -1: none
+    struct tls_server *tls;
 };
 
 struct worker_update {
@@ -41,7 +42,7 @@ struct worker_update {
     sem_t *applied;
     struct upstream_plan *plan;
     struct engine_options engine;
-    struct listener_options listener;
+    struct listener_limits listener;
     struct list changes;
 };
 
@@ -126,8 +127,8 @@ struct worker *worker_new(const struct config *config, struct upstream_plan *pla
             .counters = &worker->counters,
         });
     if (worker->engine)
-        worker->listener =
-            listener_new(&worker->loop, log, &worker->counters, worker->engine, &config->listener);
+        worker->listener = listener_new(&worker->loop, log, &worker->counters, worker->engine,
+                                        &config->listener.limits);
     if (worker->listener)
         return worker;
     worker_free(worker);
@@ -145,9 +146,10 @@ void worker_free(struct worker *worker)
     free(worker);
 }
 
-int worker_listen(struct worker *worker, const struct address *address, int udp, int tcp)
+int worker_listen(struct worker *worker, const struct address *address, int udp, int tcp,
+                  struct tls_server *tls)
 {
-    return listener_add(worker->listener, address, udp, tcp);
+    return listener_add(worker->listener, address, udp, tcp, tls);
 }
 
 static void *run(void *arg)
@@ -232,7 +234,7 @@ struct worker_update *worker_update_new(const struct config *config, struct upst
         return NULL;
     update->plan = upstream_plan_ref(plan);
     update->engine = config->engine;
-    update->listener = config->listener;
+    update->listener = config->listener.limits;
     list_init(&update->changes);
     return update;
 }
@@ -248,34 +250,48 @@ void worker_update_free(struct worker_update *update)
             close(change->udp);
         if (change->tcp >= 0)
             close(change->tcp);
+        tls_server_unref(change->tls);
         free(change);
     }
     upstream_plan_unref(update->plan);
     free(update);
 }
 
-static int add_change(struct worker_update *update, const struct address *address, uint32_t removed,
-                      int udp, int tcp)
+// NULL out of memory.
+static struct change *add_change(struct worker_update *update, const struct address *address)
 {
-    struct change *change = malloc(sizeof(*change));
+    struct change *change = calloc(1, sizeof(*change));
 
     if (!change)
-        return E_NOMEM;
-    *change = (struct change){.address = *address, .removed = removed, .udp = udp, .tcp = tcp};
+        return NULL;
+    change->address = *address;
+    change->udp = change->tcp = -1;
     list_append(&update->changes, &change->node);
-    return E_OK;
+    return change;
 }
 
 int worker_update_listen(struct worker_update *update, const struct address *address, int udp,
-                         int tcp)
+                         int tcp, struct tls_server *tls)
 {
-    return add_change(update, address, 0, udp, tcp);
+    struct change *change = add_change(update, address);
+
+    if (!change)
+        return E_NOMEM;
+    change->udp = udp;
+    change->tcp = tcp;
+    change->tls = tls ? tls_server_ref(tls) : NULL;
+    return E_OK;
 }
 
 int worker_update_unlisten(struct worker_update *update, const struct address *address,
                            uint32_t transports)
 {
-    return add_change(update, address, transports, -1, -1);
+    struct change *change = add_change(update, address);
+
+    if (!change)
+        return E_NOMEM;
+    change->removed = transports;
+    return E_OK;
 }
 
 static void on_update(struct task *task)
@@ -293,8 +309,8 @@ static void on_update(struct task *task)
 
         if (change->removed) {
             listener_remove(worker->listener, &change->address, change->removed);
-        } else if (listener_add(worker->listener, &change->address, change->udp, change->tcp) !=
-                   E_OK) {
+        } else if (listener_add(worker->listener, &change->address, change->udp, change->tcp,
+                                change->tls) != E_OK) {
             char text[ADDRESS_TEXT_MAX];
 
             log_error(worker->log, "daemon", "out of memory: a worker does not listen on %s",
@@ -326,6 +342,7 @@ static void on_status(struct task *task)
     status->tcp_clients = listener_client_count(worker->listener);
     status->queries_udp = counter_get(&worker->counters, COUNTER_queries_udp);
     status->queries_tcp = counter_get(&worker->counters, COUNTER_queries_tcp);
+    status->queries_tls = counter_get(&worker->counters, COUNTER_queries_tls);
     status->upstream_count = upstream_set_status(worker->upstreams, status->upstreams);
     status->answered = true;
     asked->done(asked);

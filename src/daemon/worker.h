@@ -11,6 +11,7 @@
 #include "config/config.h"
 #include "metrics/counters.h"
 #include "metrics/status.h"
+#include "net/tls_server.h"
 #include "upstream/plan.h"
 
 struct worker;
@@ -24,8 +25,8 @@ NODISCARD struct worker *worker_new(const struct config *config, struct upstream
                                     struct cache *cache, struct log *log);
 
 // Before the worker runs: listens there too; see listener_add().
-NONNULL NODISCARD int worker_listen(struct worker *worker, const struct address *address, int udp,
-                                    int tcp);
+NODISCARD int worker_listen(struct worker *worker, const struct address *address, int udp, int tcp,
+                            struct tls_server *tls);
 
 // Starts the thread. E_SYSTEM.
 NONNULL NODISCARD int worker_start(struct worker *worker);
@@ -33,9 +34,10 @@ NONNULL NODISCARD int worker_start(struct worker *worker);
 // From the main thread, while the worker runs.
 NODISCARD struct worker_update *worker_update_new(const struct config *config,
                                                   struct upstream_plan *plan);
-// Sockets that are new (the update owns them), and addresses to listen on no more. E_NOMEM.
-NONNULL NODISCARD int worker_update_listen(struct worker_update *update,
-                                           const struct address *address, int udp, int tcp);
+// Sockets that are new (the update owns them; `tls` is referenced), and addresses to listen on no
+// more. E_NOMEM.
+NODISCARD int worker_update_listen(struct worker_update *update, const struct address *address,
+                                   int udp, int tcp, struct tls_server *tls);
 NONNULL NODISCARD int worker_update_unlisten(struct worker_update *update,
                                              const struct address *address, uint32_t transports);
 // `applied` is posted when the worker has done it all.

@@ -168,12 +168,16 @@ static void overload(struct engine *engine, const struct engine_client *client,
 void engine_query(struct engine *engine, const struct engine_client *client, const uint8_t *message,
                   size_t size)
 {
+    static const enum counter received[] = {
+        [ENGINE_UDP] = COUNTER_queries_udp,
+        [ENGINE_TCP] = COUNTER_queries_tcp,
+        [ENGINE_TLS] = COUNTER_queries_tls,
+    };
     struct dns_message view;
     struct query *query = NULL;
     int parsed = dns_message_parse(&view, message, size);
 
-    counter_inc(engine->counters,
-                client->transport == ENGINE_UDP ? COUNTER_queries_udp : COUNTER_queries_tcp);
+    counter_inc(engine->counters, received[client->transport]);
     if (is_to_be_ignored(&view, parsed)) {
         counter_inc(engine->counters, COUNTER_queries_ignored);
         client->ops->answer(client, NULL, 0);

@@ -30,7 +30,7 @@
 #include "engine/upstream.h"
 #include "metrics/counters.h"
 
-enum engine_transport { ENGINE_UDP, ENGINE_TCP };
+enum engine_transport { ENGINE_UDP, ENGINE_TCP, ENGINE_TLS };
 
 struct engine;
 struct engine_client;

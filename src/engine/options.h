@@ -9,6 +9,7 @@
 // Padding of replies (RFC 7830, RFC 8467). Queries to an upstream are always padded.
 #define ENGINE_PADDING_LIST(X)                                                                     \
     X(AUTO, "auto")     /* to clients that themselves padded */                                    \
+    X(ALWAYS, "always") /* and to all with EDNS over an encrypted transport */                     \
     X(OFF, "off")       /* never */                                                                \
     X(MIRROR, "mirror") /* the upstream's padding is passed on, to be looked at */
 

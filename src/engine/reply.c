@@ -35,6 +35,18 @@ static size_t limit_of(const struct query *query)
     return query->client.transport == ENGINE_UDP ? query->udp_size : DNS_MESSAGE_MAX;
 }
 
+static bool is_padded(const struct query *query)
+{
+    switch (query->engine->options.padding) {
+    case ENGINE_PADDING_AUTO:
+        return query->padded;
+    case ENGINE_PADDING_ALWAYS:
+        return query->padded || query->client.transport >= ENGINE_TLS;
+    default:
+        return false;
+    }
+}
+
 static struct dns_opt opt_for(const struct query *query)
 {
     struct dns_opt opt = dns_opt_plain(query->client.udp_max_size, query->dnssec_ok);
@@ -42,7 +54,7 @@ static struct dns_opt opt_for(const struct query *query)
     opt.padding_limit = limit_of(query);
     if (query->keepalive)
         opt.keepalive = query->client.keepalive;
-    if (query->padded && query->engine->options.padding == ENGINE_PADDING_AUTO)
+    if (is_padded(query))
         opt.padding_block = REPLY_PADDING;
     return opt;
 }

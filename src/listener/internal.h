@@ -14,20 +14,17 @@ struct listener {
     struct counters *counters;
     struct engine *engine;
 
-    size_t udp_max_size;
-    usec_t tcp_idle_timeout;
-    usec_t tcp_message_timeout;
-    uint32_t tcp_max_connections;
-    uint32_t tcp_max_in_flight;
+    struct listener_limits limits;
 
     struct udp_receiver *receiver;
     struct list udp; // struct udp_listener
     struct list tcp; // struct tcp_listener
 
-    struct list clients; // all TCP connections
+    struct list clients; // all connections over TCP, plain and encrypted
     struct list idle;    // those with nothing in flight, the longest idle first
     uint32_t client_count;
     struct log_limit accept_log;
+    struct log_limit handshake_log;
 };
 
 struct udp_listener {
@@ -45,8 +42,14 @@ struct tcp_listener {
     struct address address;
     struct watcher watcher;
     struct wheel_timer resume; // accepting is paused until then
+    struct tls_server *tls;    // NULL: plain
     int fd;
 };
+
+static inline uint32_t tcp_listener_transport(const struct tcp_listener *tcp)
+{
+    return tcp->tls ? LISTENER_TLS : LISTENER_TCP;
+}
 
 // listener/udp.c. Takes over the descriptor.
 NONNULL NODISCARD int udp_listener_open(struct listener *listener, const struct address *address,
@@ -54,9 +57,9 @@ NONNULL NODISCARD int udp_listener_open(struct listener *listener, const struct 
 // Closes it when its queries are answered.
 NONNULL void udp_listener_close(struct udp_listener *udp);
 
-// listener/tcp.c. Takes over the descriptor.
-NONNULL NODISCARD int tcp_listener_open(struct listener *listener, const struct address *address,
-                                        int fd);
+// listener/tcp.c. Takes over the descriptor; references `tls`, NULL for plain TCP.
+NODISCARD int tcp_listener_open(struct listener *listener, const struct address *address, int fd,
+                                struct tls_server *tls);
 NONNULL void tcp_listener_close(struct tcp_listener *tcp);
 NONNULL void tcp_listener_pause(struct tcp_listener *tcp);
 
@@ -67,6 +70,7 @@ NONNULL void tcp_client_start(const struct tcp_listener *tcp, int fd, const stru
 // Closes the connection that has been idle for longest. False if none is idle.
 NONNULL bool tcp_client_evict(struct listener *listener);
 NONNULL void tcp_clients_close_all(struct listener *listener);
-// Connections that came by that listening address (NULL: all) read no more, and close when nothing
-// is in flight.
-void tcp_clients_retire(struct listener *listener, const struct address *address);
+// Connections that came by that listening address (NULL: all), over one of these transports, read
+// no more, and close when nothing is in flight.
+void tcp_clients_retire(struct listener *listener, const struct address *address,
+                        uint32_t transports);

@@ -7,7 +7,7 @@
 #include "listener/internal.h"
 
 struct listener *listener_new(struct loop *loop, struct log *log, struct counters *counters,
-                              struct engine *engine, const struct listener_options *options)
+                              struct engine *engine, const struct listener_limits *limits)
 {
     struct listener *listener = calloc(1, sizeof(*listener));
 
@@ -26,27 +26,24 @@ struct listener *listener_new(struct loop *loop, struct log *log, struct counter
     list_init(&listener->tcp);
     list_init(&listener->clients);
     list_init(&listener->idle);
-    listener_configure(listener, options);
+    listener->limits = *limits;
     return listener;
 }
 
-void listener_configure(struct listener *listener, const struct listener_options *options)
+void listener_configure(struct listener *listener, const struct listener_limits *limits)
 {
-    listener->udp_max_size = options->udp_max_size;
-    listener->tcp_idle_timeout = options->tcp_idle_timeout;
-    listener->tcp_message_timeout = options->tcp_message_timeout;
-    listener->tcp_max_connections = options->tcp_max_connections;
-    listener->tcp_max_in_flight = options->tcp_max_in_flight;
+    listener->limits = *limits;
 }
 
-int listener_add(struct listener *listener, const struct address *address, int udp, int tcp)
+int listener_add(struct listener *listener, const struct address *address, int udp, int tcp,
+                 struct tls_server *tls)
 {
     int err = E_OK;
 
     if (udp >= 0)
         err = udp_listener_open(listener, address, udp);
     if (tcp >= 0 && err == E_OK)
-        return tcp_listener_open(listener, address, tcp);
+        return tcp_listener_open(listener, address, tcp, tls);
     if (tcp >= 0)
         close(tcp);
     return err;
@@ -60,17 +57,15 @@ void listener_remove(struct listener *listener, const struct address *address, u
         if ((transports & LISTENER_UDP) && address_equal(&udp->address, address))
             udp_listener_close(udp);
     }
-    if (!(transports & LISTENER_TCP))
-        return;
     list_for_each(tcp_node, &listener->tcp) {
         struct tcp_listener *tcp = list_entry(tcp_node, struct tcp_listener, node);
 
-        if (!address_equal(&tcp->address, address))
+        if (!(transports & tcp_listener_transport(tcp)) || !address_equal(&tcp->address, address))
             continue;
         tcp_listener_pause(tcp);
         tcp_listener_close(tcp);
     }
-    tcp_clients_retire(listener, address);
+    tcp_clients_retire(listener, address, transports);
 }
 
 uint32_t listener_client_count(const struct listener *listener)
@@ -84,7 +79,7 @@ void listener_pause(struct listener *listener)
         udp_stop_reading(&list_entry(node, struct udp_listener, node)->socket);
     list_for_each(tcp_node, &listener->tcp)
         tcp_listener_pause(list_entry(tcp_node, struct tcp_listener, node));
-    tcp_clients_retire(listener, NULL);
+    tcp_clients_retire(listener, NULL, LISTENER_STREAM);
 }
 
 void listener_stop(struct listener *listener)

@@ -7,6 +7,7 @@
 #include "listener/options.h"
 #include "metrics/counters.h"
 #include "net/loop.h"
+#include "net/tls_server.h"
 
 struct listener;
 
@@ -14,23 +15,23 @@ struct listener;
 // memory.
 NODISCARD struct listener *listener_new(struct loop *loop, struct log *log,
                                         struct counters *counters, struct engine *engine,
-                                        const struct listener_options *options);
+                                        const struct listener_limits *limits);
 
 // Begins to listen on sockets bound to `address`: a UDP socket and a listening TCP socket, either
 // of them -1 for none. They belong to the listener from now on, also on failure (E_NOMEM,
-// E_SYSTEM).
-NONNULL NODISCARD int listener_add(struct listener *listener, const struct address *address,
-                                   int udp, int tcp);
+// E_SYSTEM). With `tls` (referenced) clients over TCP must speak TLS.
+NODISCARD int listener_add(struct listener *listener, const struct address *address, int udp,
+                           int tcp, struct tls_server *tls);
 
 // Stops listening on the address, over these transports (enum listener_transports). Queries that
 // came in by it are still answered; its TCP connections are closed when they are idle.
 NONNULL void listener_remove(struct listener *listener, const struct address *address,
                              uint32_t transports);
 
-// For a reload: limits and time-outs.
-NONNULL void listener_configure(struct listener *listener, const struct listener_options *options);
+// For a reload.
+NONNULL void listener_configure(struct listener *listener, const struct listener_limits *limits);
 
-// TCP connections of clients.
+// Connections of clients, plain and encrypted.
 NONNULL uint32_t listener_client_count(const struct listener *listener);
 
 // Takes in no more queries and connections; answers still go out.

@@ -5,6 +5,7 @@
 
 #include "base/address.h"
 #include "base/time.h"
+#include "net/tls_options.h"
 
 // An office router has a few dozen addresses; this is a bound, not a goal.
 #define LISTENER_ADDRESSES_MAX 512
@@ -13,7 +14,9 @@
 enum listener_transports {
     LISTENER_UDP = 1,
     LISTENER_TCP = 2,
+    LISTENER_TLS = 4, // DNS over TLS (RFC 7858)
     LISTENER_DNS = LISTENER_UDP | LISTENER_TCP,
+    LISTENER_STREAM = LISTENER_TCP | LISTENER_TLS, // what is heard on a TCP socket
 };
 
 struct listener_address {
@@ -21,14 +24,31 @@ struct listener_address {
     uint32_t transports; // enum listener_transports
 };
 
-struct listener_options {
-    uint32_t address_count;
-    struct listener_address addresses[LISTENER_ADDRESSES_MAX];
+// Where to listen, and how.
+struct listener_place {
+    struct listener_address at;
+    struct tls_server_options tls; // what is not set is as in listener_options
+};
 
+// What holds for all places.
+struct listener_limits {
     uint32_t udp_max_size; // largest UDP reply, 512 to 4096
 
     usec_t tcp_idle_timeout;      // a client's connection without anything in flight
     usec_t tcp_message_timeout;   // from a message's first octet to its last
     uint32_t tcp_max_connections; // of one worker
     uint32_t tcp_max_in_flight;   // queries of one connection; it is not read from beyond
+
+    usec_t tls_handshake_timeout;
 };
+
+struct listener_options {
+    uint32_t place_count;
+    struct listener_place places[LISTENER_ADDRESSES_MAX]; // large, and mostly empty
+    struct tls_server_options tls;                        // where a place says nothing else
+    struct listener_limits limits;
+};
+
+// How a place is encrypted: what it says itself, else what is said for all.
+void listener_tls_options(const struct listener_options *options, uint32_t place,
+                          struct tls_server_options *tls);

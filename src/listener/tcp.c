@@ -1,4 +1,4 @@
-// TCP: accepting. What happens on a connection is in tcp_client.c.
+// TCP, plain or with TLS: accepting. What happens on a connection is in tcp_client.c.
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -35,7 +35,7 @@ static void pause_accepting(struct tcp_listener *tcp, int error)
         log_warning(listener->log, "listener",
                     "cannot accept TCP connections: %s; trying again soon. Raise the limit of open "
                     "files, or lower tcp: max-connections (%u now)",
-                    strerror(error), listener->tcp_max_connections);
+                    strerror(error), listener->limits.tcp_max_connections);
     watcher_want(&tcp->watcher, false, false);
     loop_arm(listener->loop, &tcp->resume, now + ACCEPT_PAUSE);
 }
@@ -52,7 +52,8 @@ static void take(struct tcp_listener *tcp, int fd, const struct address *peer)
     struct listener *listener = tcp->listener;
 
     counter_inc(listener->counters, COUNTER_tcp_accepted);
-    if (listener->client_count >= listener->tcp_max_connections && !tcp_client_evict(listener)) {
+    if (listener->client_count >= listener->limits.tcp_max_connections &&
+        !tcp_client_evict(listener)) {
         counter_inc(listener->counters, COUNTER_tcp_refused);
         close(fd);
         return;
@@ -96,10 +97,14 @@ static void on_ready(struct watcher *watcher, bool readable, bool writable)
 
 static void on_closed(struct watcher *watcher)
 {
-    free(container_of(watcher, struct tcp_listener, watcher));
+    struct tcp_listener *tcp = container_of(watcher, struct tcp_listener, watcher);
+
+    tls_server_unref(tcp->tls);
+    free(tcp);
 }
 
-int tcp_listener_open(struct listener *listener, const struct address *address, int fd)
+int tcp_listener_open(struct listener *listener, const struct address *address, int fd,
+                      struct tls_server *tls)
 {
     struct tcp_listener *tcp = calloc(1, sizeof(*tcp));
 
@@ -116,6 +121,8 @@ int tcp_listener_open(struct listener *listener, const struct address *address, 
         free(tcp);
         return E_SYSTEM;
     }
+    if (tls)
+        tcp->tls = tls_server_ref(tls);
     watcher_want(&tcp->watcher, true, false);
     list_append(&listener->tcp, &tcp->node);
     return E_OK;

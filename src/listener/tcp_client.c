@@ -1,5 +1,7 @@
-// A client's TCP connection: many queries at once, each answered when its answer is there
-// (RFC 7766, RFC 9210), within bounds on everything that the client controls.
+// A client's connection over TCP, plain or with TLS (RFC 7858): many queries at once, each answered
+// when its answer is there (RFC 7766, RFC 9210), within bounds on everything that the client
+// controls.
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -21,11 +23,13 @@ struct tcp_client {
     struct wheel_timer timer;
     struct engine_client client; // what the engine is told of it
     struct address address;      // the listening address that it came by
+    uint32_t transport;          // LISTENER_TCP or LISTENER_TLS
     unsigned in_flight;
-    bool waiting;         // messages were read that may not be handled yet
-    bool ended;           // the client sends no more
-    bool retiring;        // and shall not be heard any more
-    bool released;        // the stream is gone; the memory goes with the last answer
+    bool waiting;  // messages were read that may not be handled yet
+    bool ended;    // the client sends no more
+    bool retiring; // and shall not be heard any more
+    bool released; // the stream is gone; the memory goes with the last answer
+    usec_t started;
     usec_t active;        // the last query or answer
     usec_t partial_since; // a message is not whole since then; USEC_NEVER: none
     usec_t blocked_since; // it does not read since then; USEC_NEVER: it does
@@ -81,7 +85,7 @@ static void close_if_done(struct tcp_client *client)
 
 static bool may_handle(const struct tcp_client *client)
 {
-    return client->in_flight < client->listener->tcp_max_in_flight &&
+    return client->in_flight < client->listener->limits.tcp_max_in_flight &&
            stream_pending(&client->stream) < OUTPUT_ENOUGH;
 }
 
@@ -184,9 +188,43 @@ static void on_drained(struct stream *stream)
     loop_at_turn_end(client->listener->loop, &client->resume);
 }
 
+static void on_opened(struct stream *stream)
+{
+    struct tcp_client *client = container_of(stream, struct tcp_client, stream);
+    struct counters *counters = client->listener->counters;
+
+    counter_inc(counters, COUNTER_tls_handshakes);
+    if (tls_resumed(stream->tls))
+        counter_inc(counters, COUNTER_tls_handshakes_resumed);
+    client->active = loop_now(client->listener->loop);
+}
+
+// Scanners and crawlers fail all day long; but whoever sets up a browser wants to know.
+static void log_refusal(struct tcp_client *client, const char *reason)
+{
+    struct listener *listener = client->listener;
+    char peer[ADDRESS_TEXT_MAX], more[40] = "";
+    uint32_t suppressed;
+
+    if (!log_limit_pass(&listener->handshake_log, loop_now(listener->loop), &suppressed))
+        return;
+    if (suppressed > 0)
+        snprintf(more, sizeof(more), " (%u more like this before)", suppressed);
+    log_info(listener->log, "listener", "TLS with %s failed: %s%s",
+             address_to_text(&client->client.peer, peer), reason, more);
+}
+
 static void on_failed(struct stream *stream, enum stream_phase phase, const char *reason)
 {
-    detach(container_of(stream, struct tcp_client, stream));
+    struct tcp_client *client = container_of(stream, struct tcp_client, stream);
+    bool handshake = phase == PHASE_HANDSHAKE || phase == PHASE_VERIFY;
+
+    if (handshake)
+        counter_inc(client->listener->counters, COUNTER_tls_handshakes_failed);
+    // With TLS 1.3 a client says only after the handshake that it does not trust us.
+    if (handshake || (client->transport == LISTENER_TLS && client->active == client->started))
+        log_refusal(client, reason);
+    detach(client);
 }
 
 static void on_released(struct stream *stream)
@@ -203,33 +241,42 @@ static void on_timer(struct wheel_timer *timer)
     struct tcp_client *client = container_of(timer, struct tcp_client, timer);
     struct listener *listener = client->listener;
     usec_t now = loop_now(listener->loop);
-    usec_t next = now + MIN(listener->tcp_message_timeout, listener->tcp_idle_timeout);
+
+    if (client->stream.state == STREAM_HANDSHAKE) {
+        counter_inc(listener->counters, COUNTER_tls_handshakes_slow);
+        abort_client(client, COUNTER_tcp_closed_slow);
+        return;
+    }
+
+    usec_t next =
+        now + MIN(listener->limits.tcp_message_timeout, listener->limits.tcp_idle_timeout);
 
     if (client->stream.blocked && client->blocked_since == USEC_NEVER)
         client->blocked_since = now;
     if ((client->blocked_since != USEC_NEVER &&
-         now >= client->blocked_since + listener->tcp_idle_timeout) ||
+         now >= client->blocked_since + listener->limits.tcp_idle_timeout) ||
         (client->partial_since != USEC_NEVER &&
-         now >= client->partial_since + listener->tcp_message_timeout)) {
+         now >= client->partial_since + listener->limits.tcp_message_timeout)) {
         abort_client(client, COUNTER_tcp_closed_slow);
         return;
     }
     if (client->in_flight == 0 && client->blocked_since == USEC_NEVER &&
-        now >= client->active + listener->tcp_idle_timeout) {
+        now >= client->active + listener->limits.tcp_idle_timeout) {
         counter_inc(listener->counters, COUNTER_tcp_closed_idle);
         close_client(client);
         return;
     }
     if (client->in_flight == 0)
-        next = MIN(next, MAX(client->active + listener->tcp_idle_timeout, now + USEC_MSEC));
+        next = MIN(next, MAX(client->active + listener->limits.tcp_idle_timeout, now + USEC_MSEC));
     if (client->partial_since != USEC_NEVER)
-        next = MIN(next, client->partial_since + listener->tcp_message_timeout);
+        next = MIN(next, client->partial_since + listener->limits.tcp_message_timeout);
     loop_arm(listener->loop, timer, next);
 }
 
 void tcp_client_start(const struct tcp_listener *tcp, int fd, const struct address *peer)
 {
     static const struct stream_ops ops = {
+        .opened = on_opened,
         .received = on_received,
         .ended = on_ended,
         .drained = on_drained,
@@ -237,27 +284,33 @@ void tcp_client_start(const struct tcp_listener *tcp, int fd, const struct addre
         .released = on_released,
     };
     struct listener *listener = tcp->listener;
+    const struct listener_limits *limits = &listener->limits;
     struct tcp_client *client = calloc(1, sizeof(*client));
+    struct tls *tls = NULL;
     usec_t now = loop_now(listener->loop);
 
-    if (!client) {
+    if (client && tcp->tls)
+        tls = tls_server_session(tcp->tls, stream_tls_push, &client->stream);
+    if (!client || (tcp->tls && !tls)) {
         close(fd);
+        free(client);
         return;
     }
-    if (stream_accept(&client->stream, listener->loop, &ops, fd) != E_OK) {
+    if (stream_accept(&client->stream, listener->loop, &ops, fd, tls) != E_OK) {
         free(client);
         return;
     }
     client->listener = listener;
     client->address = tcp->address;
-    client->active = now;
+    client->transport = tcp_listener_transport(tcp);
+    client->started = client->active = now;
     client->partial_since = client->blocked_since = USEC_NEVER;
     client->client = (struct engine_client){
         .ops = &client_ops,
         .owner = client,
-        .transport = ENGINE_TCP,
-        .udp_max_size = (uint16_t)listener->udp_max_size,
-        .keepalive = (uint16_t)MIN(listener->tcp_idle_timeout / (100 * USEC_MSEC), UINT16_MAX),
+        .transport = tcp->tls ? ENGINE_TLS : ENGINE_TCP,
+        .udp_max_size = (uint16_t)limits->udp_max_size,
+        .keepalive = (uint16_t)MIN(limits->tcp_idle_timeout / (100 * USEC_MSEC), UINT16_MAX),
         .peer = *peer,
         .local = {.family = AF_UNSPEC},
     };
@@ -268,7 +321,8 @@ void tcp_client_start(const struct tcp_listener *tcp, int fd, const struct addre
     list_append(&listener->idle, &client->idle);
     listener->client_count++;
     loop_arm(listener->loop, &client->timer,
-             now + MIN(listener->tcp_idle_timeout, listener->tcp_message_timeout));
+             now + (tls ? limits->tls_handshake_timeout
+                        : MIN(limits->tcp_idle_timeout, limits->tcp_message_timeout)));
 }
 
 bool tcp_client_evict(struct listener *listener)
@@ -286,12 +340,14 @@ void tcp_clients_close_all(struct listener *listener)
         close_client(list_first(&listener->clients, struct tcp_client, node));
 }
 
-void tcp_clients_retire(struct listener *listener, const struct address *address)
+void tcp_clients_retire(struct listener *listener, const struct address *address,
+                        uint32_t transports)
 {
     list_for_each(node, &listener->clients) {
         struct tcp_client *client = list_entry(node, struct tcp_client, node);
 
-        if (address && !address_equal(&client->address, address))
+        if (!(transports & client->transport) ||
+            (address && !address_equal(&client->address, address)))
             continue;
         stream_read_now(&client->stream); // what was asked by now is answered
         if (is_closed(client))

@@ -38,7 +38,7 @@ static void on_received(struct udp_socket *socket, const struct address *peer,
         .ops = &client_ops,
         .owner = udp,
         .transport = ENGINE_UDP,
-        .udp_max_size = (uint16_t)MIN(udp->listener->udp_max_size, socket->max_size),
+        .udp_max_size = (uint16_t)MIN(udp->listener->limits.udp_max_size, socket->max_size),
         .peer = *peer,
         .local = *local,
     };
@@ -78,7 +78,7 @@ int udp_listener_open(struct listener *listener, const struct address *address, 
     udp->listener = listener;
     udp->address = *address;
     if (udp_open(&udp->socket, listener->loop, &ops, listener->receiver, fd, address,
-                 listener->udp_max_size) != E_OK) {
+                 listener->limits.udp_max_size) != E_OK) {
         close(fd);
         free(udp);
         return E_SYSTEM;

@@ -9,10 +9,12 @@
 static const struct {
     const char *name;
     uint32_t transports;
+    uint16_t port;
 } schemes[] = {
-    {"dns", LISTENER_DNS},
-    {"udp", LISTENER_UDP},
-    {"tcp", LISTENER_TCP},
+    {"dns", LISTENER_DNS, LISTENER_PORT},
+    {"udp", LISTENER_UDP, LISTENER_PORT},
+    {"tcp", LISTENER_TCP, LISTENER_PORT},
+    {"tls", LISTENER_TLS, LISTENER_PORT_TLS},
 };
 
 static int fail(const char **why, const char *text)
@@ -21,18 +23,20 @@ static int fail(const char **why, const char *text)
     return E_INVALID;
 }
 
-// Sets the transports; returns what follows the scheme, or NULL if it is unknown.
-static const char *parse_scheme(struct listener_address *address, const char *text)
+// Sets the transports and their port; returns what follows the scheme, or NULL if it is unknown.
+static const char *parse_scheme(struct listener_address *address, const char *text, uint16_t *port)
 {
     const char *end = strstr(text, "://");
 
     address->transports = LISTENER_DNS;
+    *port = LISTENER_PORT;
     if (!end)
         return text;
     for (size_t i = 0; i < ARRAY_LEN(schemes); i++) {
         if ((size_t)(end - text) == strlen(schemes[i].name) &&
             strncasecmp(text, schemes[i].name, (size_t)(end - text)) == 0) {
             address->transports = schemes[i].transports;
+            *port = schemes[i].port;
             return end + 3;
         }
     }
@@ -43,12 +47,13 @@ int listener_url_parse(struct listener_address *address, const char *text, const
 {
     char any[LISTENER_URL_SIZE];
     const char *rest;
+    uint16_t port;
 
     memset(address, 0, sizeof(*address));
     *why = NULL;
-    rest = parse_scheme(address, text);
+    rest = parse_scheme(address, text, &port);
     if (!rest)
-        return fail(why, "unknown scheme; write dns:// (UDP and TCP), udp:// or tcp://");
+        return fail(why, "unknown scheme; write dns:// (UDP and TCP), udp://, tcp:// or tls://");
     if (!*rest)
         return fail(why, "no address; write an IP address, as in dns://127.0.0.1:53, or *");
     if (strchr(rest, '/'))
@@ -57,7 +62,7 @@ int listener_url_parse(struct listener_address *address, const char *text, const
         snprintf(any, sizeof(any), "[::]%s", rest + 1);
         rest = any;
     }
-    if (address_parse(&address->address, rest, LISTENER_PORT) != E_OK)
+    if (address_parse(&address->address, rest, port) != E_OK)
         return fail(why, "no IP address with or without a port; write dns://127.0.0.1:53, "
                          "dns://[::1]:53, or dns://*:53 for every address");
     return E_OK;

@@ -10,6 +10,7 @@
 #define COUNTER_LIST(X)                                                                            \
     X(queries_udp, "queries received over UDP")                                                    \
     X(queries_tcp, "queries received over TCP")                                                    \
+    X(queries_tls, "queries received over TLS")                                                    \
     X(queries_ignored, "messages that get no answer: too short, or themselves a response")         \
     X(queries_malformed, "queries answered with FORMERR")                                          \
     X(queries_not_implemented, "queries answered with NOTIMP: opcode or zone transfer")            \
@@ -31,13 +32,17 @@
     X(replies_truncated, "replies sent with TC because they exceed what the client takes")         \
     X(udp_send_errors, "UDP replies that the kernel refused")                                      \
     X(udp_source_refused, "UDP queries dropped: source port 0")                                    \
-    X(tcp_accepted, "TCP connections accepted")                                                    \
+    X(tcp_accepted, "TCP connections accepted, with or without TLS")                               \
     X(tcp_closed_idle, "TCP connections closed: idle")                                             \
     X(tcp_closed_evicted, "idle TCP connections closed to make room for a new one")                \
     X(tcp_closed_slow, "TCP connections closed: message not whole in time, or replies not read")   \
     X(tcp_closed_invalid, "TCP connections closed: a length that no DNS message has")              \
     X(tcp_refused, "TCP connections refused: at the limit and none idle")                          \
     X(tcp_accept_paused, "times that accepting paused for lack of descriptors")                    \
+    X(tls_handshakes, "TLS handshakes with clients")                                               \
+    X(tls_handshakes_resumed, "of these, those that resumed a session")                            \
+    X(tls_handshakes_failed, "TLS handshakes with clients that failed")                            \
+    X(tls_handshakes_slow, "connections closed because their TLS handshake took too long")         \
     X(upstream_connections_opened, "upstream connections established, handshake included")         \
     X(upstream_connections_resumed, "of these, those with a resumed TLS session")                  \
     X(upstream_connections_failed, "upstream connections that failed before they were usable")     \

@@ -49,7 +49,7 @@ struct status_worker {
     bool answered; // false: it was too busy to; nothing below is known
     uint32_t in_flight;
     uint32_t tcp_clients; // connections of clients
-    uint64_t queries_udp, queries_tcp;
+    uint64_t queries_udp, queries_tcp, queries_tls;
     uint32_t upstream_count;
     struct status_upstream upstreams[STATUS_UPSTREAMS_MAX];
 };

@@ -9,6 +9,9 @@
 // Blocks kept when nobody borrows them: about as many connections write in one turn.
 #define BLOCKS_KEPT 4
 
+// Steps of handshakes in a turn: one or two milliseconds, that a query may have to wait.
+#define HANDSHAKES_PER_TURN 4
+
 usec_t loop_now(struct loop *loop)
 {
     if (!loop->now_known) {
@@ -79,13 +82,22 @@ void loop_disarm(struct loop *loop, struct wheel_timer *timer)
     wheel_disarm(&loop->wheel, timer);
 }
 
+bool loop_handshake_admit(struct loop *loop)
+{
+    return loop->handshakes++ < HANDSHAKES_PER_TURN;
+}
+
+static void end_turn(struct loop *loop)
+{
+    run_tasks(&loop->turn_end);
+    loop->now_known = false;
+    loop->handshakes = 0;
+}
+
 // Before the loop waits: whatever timers or closing handles left to be written.
 static void on_prepare(uv_prepare_t *prepare)
 {
-    struct loop *loop = prepare->data;
-
-    run_tasks(&loop->turn_end);
-    loop->now_known = false;
+    end_turn(prepare->data);
 }
 
 // After the events of the turn.
@@ -96,8 +108,7 @@ static void on_check(uv_check_t *check)
     // libuv's timers stand still while the machine sleeps: what woke us may have come before them.
     if (loop->now_known && loop->timer_due <= loop->now)
         schedule(loop, loop->now);
-    run_tasks(&loop->turn_end);
-    loop->now_known = false;
+    end_turn(loop);
 }
 
 static void on_wake(uv_async_t *wake)

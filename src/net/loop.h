@@ -34,6 +34,7 @@ struct loop {
     bool now_known;
 
     struct list turn_end; // struct task
+    unsigned handshakes;  // steps of this turn
 
     uv_async_t wake;
     uv_mutex_t mail_lock;
@@ -76,6 +77,10 @@ NONNULL static inline void loop_at_turn_end(struct loop *loop, struct task *task
     if (!list_linked(&task->node))
         list_append(&loop->turn_end, &task->node);
 }
+
+// Whether a step of a handshake with somebody who connected, which costs as much as hundreds of
+// queries, may be done in this turn. If so it is counted.
+NONNULL bool loop_handshake_admit(struct loop *loop);
 
 // From any thread: runs the task on the loop's thread. The loop owns it until then.
 NONNULL void loop_post(struct loop *loop, struct task *task);

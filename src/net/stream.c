@@ -242,6 +242,10 @@ static void on_readable(struct stream *stream)
 {
     ssize_t got;
 
+    // It stays readable: the loop comes back to it.
+    if (stream->state == STREAM_HANDSHAKE && stream->accepted &&
+        !loop_handshake_admit(stream->loop))
+        return;
     do
         got = recv(stream->fd, stream->loop->received, LOOP_BLOCK_SIZE, 0);
     while (got < 0 && errno == EINTR);
@@ -335,11 +339,16 @@ void stream_set_tls(struct stream *stream, struct tls *tls)
     stream->tls = tls;
 }
 
-int stream_accept(struct stream *stream, struct loop *loop, const struct stream_ops *ops, int fd)
+int stream_accept(struct stream *stream, struct loop *loop, const struct stream_ops *ops, int fd,
+                  struct tls *tls)
 {
-    if (start(stream, loop, ops, fd, STREAM_OPEN) == E_OK)
+    if (start(stream, loop, ops, fd, tls ? STREAM_HANDSHAKE : STREAM_OPEN) == E_OK) {
+        stream->accepted = true;
+        stream->tls = tls;
         return E_OK;
+    }
     close(fd);
+    tls_free(tls);
     return E_SYSTEM;
 }
 

@@ -53,6 +53,7 @@ struct stream {
     struct tls *tls;
     int fd;
     enum stream_state state;
+    bool accepted;
     bool paused;  // the owner wants no more input
     bool ended;   // the peer's end was seen
     bool blocked; // the kernel takes no more for now
@@ -73,10 +74,12 @@ NONNULL NODISCARD int stream_connect(struct stream *stream, struct loop *loop,
 NONNULL void stream_set_tls(struct stream *stream, struct tls *tls);
 tls_push_fn stream_tls_push;
 
-// Takes over an accepted connection. E_SYSTEM if it cannot be watched; the descriptor is then
-// closed.
-NONNULL NODISCARD int stream_accept(struct stream *stream, struct loop *loop,
-                                    const struct stream_ops *ops, int fd);
+// Takes over an accepted connection, plain or (with `tls`, see stream_set_tls()) to be encrypted:
+// then the handshake comes first. A worker does a few steps of such handshakes a turn, so that
+// those who are connected are not kept waiting by those who come. E_SYSTEM if it cannot be watched;
+// descriptor and session are then gone.
+NODISCARD int stream_accept(struct stream *stream, struct loop *loop, const struct stream_ops *ops,
+                            int fd, struct tls *tls);
 
 // Room for `size` octets of output, or NULL when more than the stream's limit would wait, or out of
 // memory. stream_commit() then says how much was written there.

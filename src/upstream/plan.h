@@ -6,7 +6,7 @@
 #include <stdatomic.h>
 
 #include "base/compiler.h"
-#include "net/tls.h"
+#include "net/tls_client.h"
 #include "upstream/options.h"
 
 struct upstream_plan_server {

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from lib import timing, unprivileged
-from lib.certs import Authority
+from lib.certs import Authority, certificate_files
 from lib.faulty_dot import FaultyDot
 from lib.peers import FastDot
 from lib.run_once import binary_of
@@ -133,6 +133,15 @@ def forward(start_sotto, authority):
         return start_sotto(upstream_config(*servers, **options), **(process or {}))
 
     return start
+
+
+@pytest.fixture
+def encrypted(identity):
+    """Keys of the configuration that also listen for clients over TLS."""
+    return {
+        "listen": ["dns://127.0.0.1:0", "tls://127.0.0.1:0"],
+        "tls": {"certificates": [certificate_files(identity)]},
+    }
 
 
 @pytest.fixture(scope="session")

@@ -34,6 +34,10 @@ static const struct {
     {"listen: ['*', \"udp://[::1]:54\", 'tcp://127.0.0.1']",
      "listen:\n  - \"dns://[::]:53\"\n  - \"udp://[::1]:54\"\n  - tcp://127.0.0.1:53\nworkers"},
     {"listen:\n- dns://127.0.0.1\n", "listen:\n  - dns://127.0.0.1:53\nworkers"},
+    {"listen: [{url: tls://127.0.0.1}]", "listen:\n  - tls://127.0.0.1:853\nworkers"},
+    {"listen:\n- url: tls://127.0.0.1\n  certificates: [a.pem, {cert: b.pem, key: c.pem}]\n",
+     "listen:\n  - url: tls://127.0.0.1:853\n    certificates:\n      - a.pem\n      - cert: "
+     "b.pem\n        key: c.pem\n    client-ca-file: \"\"\nworkers"},
 
     {"workers: 1", "\nworkers: 1\n"},
     {"workers: 256", "\nworkers: 256\n"},
@@ -156,7 +160,7 @@ static void test_every_key_is_read(void **state)
 // What is wrong, to the letter. A file of one line unless the error says otherwise.
 #define KNOWN_KEYS                                                                                 \
     "known keys: listen, workers, user, upstream, cache, padding, private-reverse, log, control, " \
-    "tcp, udp, max-in-flight, identity"
+    "tcp, udp, tls, max-in-flight, identity"
 #define A50 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define CONTROL_SOCKET "auto, none, or an absolute path"
 #define KEYS_OF_SERVER                                                                             \
@@ -227,11 +231,12 @@ static const struct {
     {"listen: {a: b}",
      "a.yaml:1:9: listen: found keys and values, expected a list of 1 to 512 entries"},
     {"listen: [53]", "a.yaml:1:10: listen: found the number 53, expected " LISTENER},
-    {"listen: [[]]", "a.yaml:1:10: listen: found an empty list, expected " LISTENER},
+    {"listen: [[]]",
+     "a.yaml:1:10: listen: found an empty list, expected " LISTENER ", or keys and values"},
     {"listen: [~]", "a.yaml:1:10: listen: found nothing, expected " LISTENER},
-    {"listen:\n  - 127.0.0.1\n  - tls://127.0.0.1\n",
-     "a.yaml:3:5: listen: \"tls://127.0.0.1\": unknown scheme; write dns:// (UDP and TCP), udp:// "
-     "or tcp://"},
+    {"listen:\n  - 127.0.0.1\n  - dot://127.0.0.1\n",
+     "a.yaml:3:5: listen: \"dot://127.0.0.1\": unknown scheme; write dns:// (UDP and TCP), udp://, "
+     "tcp:// or tls://"},
 
     {"workers: 0", "a.yaml:1:10: workers: found the number 0, expected a number from 1 to 256, or "
                    "auto"},
@@ -320,7 +325,7 @@ static const struct {
     {"upstream: {servers: [~]}",
      "a.yaml:1:22: upstream.servers: found nothing, expected " UPSTREAM},
     {"upstream: {servers: [[quad9]]}",
-     "a.yaml:1:22: upstream.servers: found a list, expected keys and values"},
+     "a.yaml:1:22: upstream.servers: found a list, expected " UPSTREAM ", or keys and values"},
     {"upstream: {servers: [{}]}", "a.yaml:1:22: upstream.servers: no \"url\" in this server"},
     {"upstream: {servers: [{profile: strict}]}",
      "a.yaml:1:22: upstream.servers: no \"url\" in this server"},
@@ -385,10 +390,12 @@ static const struct {
      "     google]\n",
      "a.yaml:4:6: upstream.bootstrap: too many entries, expected at most 8"},
 
-    {"padding: on", "a.yaml:1:10: padding: found \"on\", expected auto, off or mirror"},
-    {"padding: false", "a.yaml:1:10: padding: found \"false\", expected auto, off or mirror"},
-    {"padding: miror", "a.yaml:1:10: padding: found \"miror\", expected auto, off or mirror; did "
-                       "you mean \"mirror\"?"},
+    {"padding: on", "a.yaml:1:10: padding: found \"on\", expected auto, always, off or mirror"},
+    {"padding: false",
+     "a.yaml:1:10: padding: found \"false\", expected auto, always, off or mirror"},
+    {"padding: miror",
+     "a.yaml:1:10: padding: found \"miror\", expected auto, always, off or mirror; did "
+     "you mean \"mirror\"?"},
     {"private-reverse: loca", "a.yaml:1:18: private-reverse: found \"loca\", expected local or "
                               "forward; did you mean \"local\"?"},
     {"log: {level: warn}", "a.yaml:1:14: log.level: found \"warn\", expected error, warning, info "

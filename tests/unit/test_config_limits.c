@@ -126,7 +126,7 @@ static void test_lists_can_be_filled(void **state)
         strcat(text, "        - AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n");
     if (config_load(&config, text, &error) != E_OK)
         fail_msg("%s", error.text);
-    assert_int_equal(config.listener.address_count, LISTENER_ADDRESSES_MAX);
+    assert_int_equal(config.listener.place_count, LISTENER_ADDRESSES_MAX);
     assert_int_equal(config.upstream.server_count, UPSTREAM_SERVERS_MAX);
     assert_int_equal(config.upstream.servers[UPSTREAM_SERVERS_MAX - 1].pin_count,
                      UPSTREAM_PINS_MAX);
@@ -185,6 +185,17 @@ static const struct {
     const char *yaml, *error;
 } checks[] = {
     {"listen: [127.0.0.1, 'dns://127.0.0.1:53']", "listen: dns://127.0.0.1:53 is there twice"},
+    {"listen: ['tcp://[::1]:853', 'tls://::1']", "listen: tls://[::1]:853 is there twice"},
+    {"listen: [{url: dns://::1, certificates: [a]}]",
+     "listen: dns://[::1]:53 has certificates, but only tls:// is encrypted"},
+    {"listen: [{url: dns://::1, client-ca-file: a}]",
+     "listen: dns://[::1]:53 has certificates, but only tls:// is encrypted"},
+    {"listen: [tls://::1]",
+     "listen: tls://[::1]:853 needs a certificate: give cert and key, or --cert and --key; 'sotto "
+     "cert' makes them for a network that has none"},
+    {"listen: [tls://::1]\ntls: {certificates: [/nonexistent/a]}",
+     "listen: tls://[::1]:853: cannot read the certificate /nonexistent/a: No such file or "
+     "directory"},
     {"listen: [127.0.0.1, 'udp://127.0.0.1:53']", "listen: udp://127.0.0.1:53 is there twice"},
     {"listen: ['*', '[::]']", "listen: dns://[::]:53 is there twice"},
     {"listen: ['udp://127.0.0.1', 'tcp://127.0.0.1']", NULL},
@@ -226,7 +237,7 @@ static void test_check(void **state)
     assert_int_equal(config_check(&config, &error), E_INVALID);
     assert_string_equal(error.text, "upstream: no servers");
     config_defaults(&config);
-    config.listener.address_count = 0;
+    config.listener.place_count = 0;
     assert_int_equal(config_check(&config, &error), E_INVALID);
     assert_string_equal(error.text, "listen: no address to listen on");
 }

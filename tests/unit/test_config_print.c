@@ -155,12 +155,12 @@ static void test_defaults(void **state)
     assert_int_equal(config.upstream.servers[0].idle_timeout, 60 * USEC_SEC);
     assert_int_equal(config.upstream.timeout, 4 * USEC_SEC);
     assert_int_equal(config.upstream.bootstrap_count, 2);
-    assert_int_equal(config.listener.address_count, 2);
-    assert_int_equal(config.listener.udp_max_size, 1232);
-    assert_int_equal(config.listener.tcp_idle_timeout, 10 * USEC_SEC);
-    assert_int_equal(config.listener.tcp_message_timeout, 5 * USEC_SEC);
-    assert_int_equal(config.listener.tcp_max_connections, 1024);
-    assert_int_equal(config.listener.tcp_max_in_flight, 100);
+    assert_int_equal(config.listener.place_count, 2);
+    assert_int_equal(config.listener.limits.udp_max_size, 1232);
+    assert_int_equal(config.listener.limits.tcp_idle_timeout, 10 * USEC_SEC);
+    assert_int_equal(config.listener.limits.tcp_message_timeout, 5 * USEC_SEC);
+    assert_int_equal(config.listener.limits.tcp_max_connections, 1024);
+    assert_int_equal(config.listener.limits.tcp_max_in_flight, 100);
     assert_int_equal(config.engine.max_in_flight, 10000);
     assert_string_equal(config.engine.identity_version, "sotto " SOTTO_VERSION);
     assert_string_equal(config.engine.identity_id, "");
@@ -195,8 +195,7 @@ static void test_a_file_replaces_lists_and_keeps_the_rest(void **state)
     memset(expected.upstream.servers, 0, sizeof(expected.upstream.servers));
     expected.upstream.server_count = 0;
     assert_int_equal(config_add_upstream(&expected, "google", &error), E_OK);
-    memset(expected.listener.addresses, 0, sizeof(expected.listener.addresses));
-    expected.listener.address_count = 0;
+    config_clear_listeners(&expected);
     assert_int_equal(config_add_listener(&expected, "127.0.0.1:5300", &error), E_OK);
     assert_config_equal(&config, &expected);
 }

@@ -15,6 +15,9 @@ static const struct {
     {"dns://127.0.0.1", "dns://127.0.0.1:53"},
     {"udp://127.0.0.1:5300", "udp://127.0.0.1:5300"},
     {"tcp://127.0.0.1:5300", "tcp://127.0.0.1:5300"},
+    {"tls://127.0.0.1", "tls://127.0.0.1:853"},
+    {"TLS://[::1]:8530", "tls://[::1]:8530"},
+    {"tls://*", "tls://[::]:853"},
     {"DNS://127.0.0.1", "dns://127.0.0.1:53"},
     {"127.0.0.1", "dns://127.0.0.1:53"},
     {"127.0.0.1:5300", "dns://127.0.0.1:5300"},
@@ -43,7 +46,8 @@ static const struct {
 } bad[] = {
     {"", EMPTY},
     {"dns://", EMPTY},
-    {"tls://127.0.0.1", SCHEME},
+    {"dot://127.0.0.1", SCHEME},
+    {"tls://127.0.0.1:853/", PATH},
     {"https://127.0.0.1/dns-query", SCHEME},
     {"dn://127.0.0.1", SCHEME},
     {"dnss://127.0.0.1", SCHEME},
@@ -104,6 +108,8 @@ static void test_transports(void **state)
     assert_int_equal(address.transports, LISTENER_UDP);
     assert_int_equal(listener_url_parse(&address, "tcp://::1", &why), E_OK);
     assert_int_equal(address.transports, LISTENER_TCP);
+    assert_int_equal(listener_url_parse(&address, "tls://::1", &why), E_OK);
+    assert_int_equal(address.transports, LISTENER_TLS);
 }
 
 static void test_what_is_refused(void **state)

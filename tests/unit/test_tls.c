@@ -1,6 +1,6 @@
 // TLS client sessions against a server of GnuTLS in this process, over memory: certificates made on
 // the spot, the wall clock set by the test.
-#include "net/tls.h"
+#include "net/tls_client.h"
 
 #include <errno.h>
 #include <gnutls/abstract.h>

@@ -60,6 +60,11 @@ class Identity:
         return serialization.load_pem_private_key(self.key_path.read_bytes(), password=None)
 
 
+def certificate_files(identity: Identity) -> dict:
+    """As the configuration of a listener wants it."""
+    return {"cert": str(identity.chain_path), "key": str(identity.key_path)}
+
+
 class Authority:
     """A certificate authority that keeps its files in `folder`."""
 

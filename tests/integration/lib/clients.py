@@ -1,7 +1,7 @@
 """How the tests ask, and how they judge what comes back.
 
-`ask()` is the everyday client (dnspython). `UdpClient` and `TcpClient` send and receive raw
-bytes, malformed ones too. `ask_many()` keeps many UDP queries in flight. `Bystanders` ask all the
+`ask()` is the everyday client (dnspython). `UdpClient`, `TcpClient` and `TlsClient` send and
+receive raw bytes, malformed ones too. `ask_many()` keeps many UDP queries in flight. `Bystanders` ask all the
 time in the background and insist on being answered. `dig()` and `kdig()` run the real tools.
 
 Judges: `assert_own_answer` (the answer derived from the name, and nothing else) and
@@ -10,6 +10,7 @@ Judges: `assert_own_answer` (the answer derived from the name, and nothing else)
 
 import select
 import socket
+import ssl
 import subprocess
 import threading
 import time
@@ -194,6 +195,39 @@ class TcpClient:
         """So many messages, by their ID."""
         messages = [self.receive(timeout) for _ in range(count)]
         return {ident_of(message): message for message in messages}
+
+
+class TlsClient(TcpClient):
+    """The same inside TLS. `authority` is whom it trusts; `context` replaces its usual settings."""
+
+    def __init__(
+        self,
+        server: Address,
+        authority=None,
+        name: str | None = "dot.test",
+        context: ssl.SSLContext | None = None,
+        session: ssl.SSLSession | None = None,
+    ):
+        super().__init__(server)
+        context = context or tls_context(authority)
+        self.sock = context.wrap_socket(self.sock, server_hostname=name, session=session)
+
+    def close(self) -> None:
+        """As TLS wants it: close_notify first."""
+        try:
+            self.sock.unwrap().close()
+        except OSError:
+            self.sock.close()
+
+
+def tls_context(authority=None, alpn=("dot",)) -> ssl.SSLContext:
+    """Trusts the authority; without one, everybody."""
+    context = ssl.create_default_context(cafile=authority and str(authority.ca_path))
+    context.set_alpn_protocols(list(alpn))
+    if not authority:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 # Many at once

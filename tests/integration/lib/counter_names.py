@@ -7,6 +7,7 @@ COUNTERS = {
     # queries
     "UDP queries": ["queries_udp"],
     "TCP queries": ["queries_tcp"],
+    "TLS queries": ["queries_tls"],
     "ignored queries": ["queries_ignored"],
     "malformed queries": ["queries_malformed"],
     "queries not implemented": ["queries_not_implemented"],
@@ -38,6 +39,10 @@ COUNTERS = {
     "invalid clients": ["tcp_closed_invalid"],
     "refused clients": ["tcp_refused"],
     "accept pauses": ["tcp_accept_paused"],
+    "handshakes": ["tls_handshakes"],
+    "handshakes resumed": ["tls_handshakes_resumed"],
+    "handshakes failed": ["tls_handshakes_failed"],
+    "handshakes too slow": ["tls_handshakes_slow"],
     # connections to upstreams
     "connections opened": ["upstream_connections_opened"],
     "connections resumed": ["upstream_connections_resumed"],

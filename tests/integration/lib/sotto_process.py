@@ -221,6 +221,10 @@ class Sotto:
         """The first listener."""
         return self.listeners[0][1]
 
+    def listener(self, scheme: str) -> Address:
+        """The first listener of this kind, such as tls."""
+        return next(address for found, address in self.listeners if found == scheme)
+
     @property
     def pid(self) -> int:
         return self._process.pid
