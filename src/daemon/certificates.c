@@ -1,6 +1,7 @@
 #include "daemon/certificates.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -27,6 +28,7 @@ struct certificates {
     struct tls_server_options options;
     struct tls_server *server;
     time_t expire;
+    char name[TLS_PATH_SIZE];
     struct fingerprint read; // when they were last read
     struct fingerprint seen; // when they were last looked at
     time_t warned;
@@ -74,6 +76,14 @@ static bool same(const struct fingerprint *a, const struct fingerprint *b)
     return memcmp(a, b, sizeof(*a)) == 0;
 }
 
+// What is asked for later.
+static void note(struct certificates *certificates, const struct tls_credentials *credentials)
+{
+    certificates->expire = tls_credentials_expire(credentials);
+    snprintf(certificates->name, sizeof(certificates->name), "%s",
+             tls_credentials_name(credentials));
+}
+
 struct certificates *certificates_open(const struct tls_server_options *options,
                                        char reason[TLS_REASON_SIZE])
 {
@@ -90,7 +100,7 @@ struct certificates *certificates_open(const struct tls_server_options *options,
         strcpy(reason, "out of memory");
     }
     if (credentials) {
-        certificates->expire = tls_credentials_expire(credentials);
+        note(certificates, credentials);
         certificates->server = tls_server_new(credentials);
         if (!certificates->server)
             strcpy(reason, "out of memory");
@@ -116,6 +126,11 @@ struct tls_server *certificates_server(struct certificates *certificates)
     return certificates->server;
 }
 
+const char *certificates_name(const struct certificates *certificates)
+{
+    return certificates->next ? tls_credentials_name(certificates->next) : certificates->name;
+}
+
 int certificates_prepare(struct certificates *certificates,
                          const struct tls_server_options *options, char reason[TLS_REASON_SIZE])
 {
@@ -131,7 +146,7 @@ void certificates_commit(struct certificates *certificates)
     if (!certificates->next)
         return;
     tls_server_renew(certificates->server, certificates->next);
-    certificates->expire = tls_credentials_expire(certificates->next);
+    note(certificates, certificates->next);
     certificates->options = certificates->next_options;
     certificates->read = certificates->seen = certificates->next_read;
     certificates->warned = 0;

@@ -20,6 +20,9 @@ void certificates_close(struct certificates *certificates);
 // What workers make sessions with; lives as long as the certificates, unless referenced.
 NONNULL struct tls_server *certificates_server(struct certificates *certificates);
 
+// The name in the certificate that is shown, or is about to be: see tls_credentials_name().
+NONNULL const char *certificates_name(const struct certificates *certificates);
+
 // A reload: reads what is to be shown (E_TLS with the reason in words), and then shows it, or does
 // not.
 NONNULL NODISCARD int certificates_prepare(struct certificates *certificates,

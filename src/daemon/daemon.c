@@ -22,6 +22,7 @@
 #include "daemon/notify.h"
 #include "daemon/privileges.h"
 #include "daemon/worker.h"
+#include "dns/name.h"
 #include "listener/url.h"
 #include "net/loop.h"
 
@@ -74,7 +75,8 @@ static struct listener_address still_missing(const struct list *endpoints,
     list_for_each(node, endpoints) {
         const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
 
-        if (!address_equal(&endpoint->wanted.address, &wanted->address))
+        if (!address_equal(&endpoint->wanted.address, &wanted->address) ||
+            ((endpoint->wanted.transports ^ wanted->transports) & LISTENER_TLS))
             continue;
         missing.transports &= ~endpoint->wanted.transports;
         missing.address = endpoint->bound;
@@ -326,6 +328,23 @@ static int prepare_certificates(const struct daemon *daemon, const struct listen
     return E_OK;
 }
 
+// What those who ask over plain DNS are told of the endpoints that are, or will be, encrypted.
+static void advertise(const struct list *endpoints, const struct listener_options *options,
+                      struct policy_discovery *discovery)
+{
+    list_for_each(node, endpoints) {
+        const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+
+        if (!endpoint->certificates || discovery->count == POLICY_ENDPOINTS_MAX ||
+            (!endpoint->inherited && endpoint_tls_place(options, &endpoint->wanted.address) < 0))
+            continue;
+        if (discovery->name[0] == 0 &&
+            dns_name_from_text(certificates_name(endpoint->certificates), discovery->name) != E_OK)
+            memset(discovery->name, 0, sizeof(discovery->name));
+        discovery->endpoints[discovery->count++] = endpoint->bound;
+    }
+}
+
 static void end_certificates(const struct daemon *daemon, void (*end)(struct certificates *))
 {
     list_for_each(node, &daemon->endpoints) {
@@ -492,6 +511,10 @@ static int prepare(struct daemon *daemon, struct reload *reload, struct config_e
               : open_missing(daemon, &reload->config->listener, &reload->opened, error);
     if (err == E_OK)
         err = prepare_certificates(daemon, &reload->config->listener, error);
+    if (err == E_OK) {
+        advertise(&daemon->endpoints, &reload->config->listener, &reload->config->engine.discovery);
+        advertise(&reload->opened, &reload->config->listener, &reload->config->engine.discovery);
+    }
     for (unsigned i = 0; i < daemon->worker_count && err == E_OK; i++) {
         snprintf(error->text, sizeof(error->text), "out of memory");
         err = prepare_update(daemon, reload, i);
@@ -701,6 +724,7 @@ static int prepare_start(struct daemon *daemon)
     if (open_endpoints(daemon, &error) != E_OK ||
         control_open(&daemon->control_socket, config, &error) != E_OK)
         return complain(error.text, EXIT_RUNTIME);
+    advertise(&daemon->endpoints, &config->listener, &config->engine.discovery);
     daemon->no_control = error;
     if (privileges_drop(config->user, &error) != E_OK)
         return complain(error.text, EXIT_RUNTIME);

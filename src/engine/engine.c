@@ -120,6 +120,8 @@ static bool answer_locally(struct query *query, const struct dns_message *messag
         .private_reverse = options->private_reverse == ENGINE_PRIVATE_REVERSE_LOCAL,
         .identity_version = options->identity_version,
         .identity_id = options->identity_id,
+        .discovery = &options->discovery,
+        .asked = &query->client.local,
     };
     struct policy_answer answer;
 

@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include "cache/options.h"
+#include "policy/discovery.h"
 
 // Padding of replies (RFC 7830, RFC 8467). Queries to an upstream are always padded.
 #define ENGINE_PADDING_LIST(X)                                                                     \
@@ -38,6 +39,7 @@ struct engine_options {
     enum engine_padding padding;
     enum engine_private_reverse private_reverse;
     uint32_t max_in_flight;                      // queries of one worker
+    struct policy_discovery discovery;           // of our own encrypted listeners
     char identity_version[ENGINE_IDENTITY_SIZE]; // version.bind CH TXT; "": refused
     char identity_id[ENGINE_IDENTITY_SIZE];      // id.server CH TXT; "": refused
 };

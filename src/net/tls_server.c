@@ -41,6 +41,7 @@ struct tls_credentials {
     struct pair pairs[TLS_CERTIFICATES_MAX];
     gnutls_priority_t priority;
     time_t expire;
+    char name[TLS_AUTH_NAME_SIZE];
     bool asks_clients; // for a certificate
 };
 
@@ -112,6 +113,26 @@ static int read_leaf(struct pair *pair, const char *path, const gnutls_datum_t *
     for (unsigned i = 1; i < count; i++)
         gnutls_x509_crt_deinit(chain[i]);
     return E_OK;
+}
+
+static void note_name(struct tls_credentials *credentials, gnutls_x509_crt_t leaf)
+{
+    char name[TLS_AUTH_NAME_SIZE];
+
+    for (unsigned i = 0;; i++) {
+        size_t size = sizeof(name);
+        unsigned type;
+        int code = gnutls_x509_crt_get_subject_alt_name2(leaf, i, name, &size, &type, NULL);
+
+        if (code == GNUTLS_E_SHORT_MEMORY_BUFFER)
+            continue;
+        if (code < 0)
+            return;
+        if (type != GNUTLS_SAN_DNSNAME || size == 0 || size >= sizeof(name) || name[0] == '*')
+            continue;
+        memcpy(credentials->name, name, size);
+        return;
+    }
 }
 
 static int use_pair(struct pair *pair, const struct tls_certificate_files *files,
@@ -218,6 +239,8 @@ static int add_pair(struct tls_credentials *credentials, const struct tls_certif
     credentials->pair_count++;
     if (load_pair(pair, files, reason) != E_OK)
         return E_TLS;
+    if (credentials->pair_count == 1)
+        note_name(credentials, pair->leaf);
     expire = gnutls_x509_crt_get_expiration_time(pair->leaf);
     if (credentials->expire == 0 || expire < credentials->expire)
         credentials->expire = expire;
@@ -276,6 +299,11 @@ void tls_credentials_unref(struct tls_credentials *credentials)
 time_t tls_credentials_expire(const struct tls_credentials *credentials)
 {
     return credentials->expire;
+}
+
+const char *tls_credentials_name(const struct tls_credentials *credentials)
+{
+    return credentials->name;
 }
 
 // ---- What a listener shows

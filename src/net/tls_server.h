@@ -25,6 +25,9 @@ void tls_credentials_unref(struct tls_credentials *credentials);
 // When the first of the certificates ends (wall clock).
 NONNULL time_t tls_credentials_expire(const struct tls_credentials *credentials);
 
+// The first name in the first certificate that is no pattern, or "" if it has none.
+NONNULL const char *tls_credentials_name(const struct tls_credentials *credentials);
+
 // References the credentials. NULL out of memory.
 NONNULL NODISCARD struct tls_server *tls_server_new(struct tls_credentials *credentials);
 

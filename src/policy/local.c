@@ -5,6 +5,7 @@
 #include "base/cursor.h"
 #include "dns/name.h"
 #include "dns/tables.h"
+#include "policy/discovery.h"
 
 // A name in wire form: lengths are octal escapes, always of three digits so that a digit may
 // follow; the literal's NUL is the root label.
@@ -223,6 +224,12 @@ static bool may_be_ours(const uint8_t *name)
     return false;
 }
 
+static bool is_discovery(const uint8_t *name, uint16_t type)
+{
+    return (type == DNS_TYPE_SVCB || type == DNS_TYPE_ANY) &&
+           dns_name_equal(name, WIRE("\004_dns\010resolver\004arpa"));
+}
+
 static bool answer_internet(const struct policy_local_options *options, const uint8_t *name,
                             uint16_t type, struct policy_answer *answer)
 {
@@ -233,7 +240,8 @@ static bool answer_internet(const struct policy_local_options *options, const ui
             continue;
         if (zones[i].kind == ZONE_LOCALHOST)
             answer_localhost(answer, zone, type);
-        else
+        else if (!options->discovery || !is_discovery(name, type) ||
+                 !policy_answer_discovery(options->discovery, options->asked, answer))
             answer_nothing(answer, zone,
                            zones[i].kind == ZONE_NOTHING ? DNS_RCODE_NXDOMAIN : DNS_RCODE_NOERROR);
         return true;

@@ -5,21 +5,26 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/compiler.h"
 #include "dns/build.h"
 
+struct policy_discovery;
+
 struct policy_local_options {
-    bool private_reverse;         // answer for the reverse zones of private addresses
-    const char *identity_version; // version.bind, version.server; "" refuses
-    const char *identity_id;      // id.server, hostname.bind; "" refuses
+    bool private_reverse;                     // answer for the reverse zones of private addresses
+    const char *identity_version;             // version.bind, version.server; "" refuses
+    const char *identity_id;                  // id.server, hostname.bind; "" refuses
+    const struct policy_discovery *discovery; // what _dns.resolver.arpa says; NULL: nothing
+    const struct address *asked;              // the address that the client asked; for that
 };
 
 // What to answer. Its record points to static data or to the options, and to `rdata`.
 struct policy_answer {
     uint16_t rcode;
     unsigned record_count;
-    struct dns_local_record records[1];
-    uint8_t rdata[512];
+    struct dns_local_record records[4]; // of an RRset, that is all
+    uint8_t rdata[1500];
 };
 
 // Whether the question (wire name, type, class) is ours to answer; if so fills in the answer.

@@ -1,0 +1,97 @@
+#include "policy/discovery.h"
+
+#include <netinet/in.h>
+
+#include "base/cursor.h"
+#include "dns/tables.h"
+
+// As short as that of a name which is looked up at each start of a network.
+#define TTL 300
+
+// SvcParamKeys (RFC 9460 section 14.3.2).
+enum { KEY_ALPN = 1, KEY_PORT = 3, KEY_IPV4HINT = 4, KEY_IPV6HINT = 6 };
+
+// DNS over TLS (RFC 7858), which a client assumes if no port is given.
+#define PORT_TLS 853
+
+static bool is_loopback(const struct address *address)
+{
+    size_t size;
+    const uint8_t *octets = address_octets(address, &size);
+
+    return size == 4 ? octets[0] == 127
+                     : size == 16 && IN6_IS_ADDR_LOOPBACK(&address->v6.sin6_addr);
+}
+
+// Where the client finds the endpoint; AF_UNSPEC if that is not known. False if it cannot get
+// there.
+static bool reachable(const struct address *endpoint, const struct address *asked,
+                      struct address *at)
+{
+    if (address_is_wildcard(endpoint)) {
+        size_t size;
+
+        *at = *asked;
+        address_octets(asked, &size);
+        return endpoint->family == AF_INET6 || size != 16; // [::] takes IPv4 too
+    }
+    *at = *endpoint;
+    return asked->family == AF_UNSPEC || is_loopback(endpoint) == is_loopback(asked);
+}
+
+static size_t write_service(uint8_t *to, size_t size, const struct policy_discovery *discovery,
+                            uint16_t priority, uint16_t port, const struct address *at)
+{
+    struct writer w = writer_of(to, size);
+    size_t hint_size;
+    const uint8_t *hint = address_octets(at, &hint_size);
+
+    writer_u16(&w, priority);
+    writer_bytes(&w, discovery->name, dns_name_length(discovery->name));
+    writer_u16(&w, KEY_ALPN);
+    writer_u16(&w, 4);
+    writer_bytes(&w, "\3dot", 4);
+    if (port != PORT_TLS) {
+        writer_u16(&w, KEY_PORT);
+        writer_u16(&w, 2);
+        writer_u16(&w, port);
+    }
+    if (hint_size > 0) {
+        writer_u16(&w, hint_size == 4 ? KEY_IPV4HINT : KEY_IPV6HINT);
+        writer_u16(&w, (uint16_t)hint_size);
+        writer_bytes(&w, hint, hint_size);
+    }
+    return w.failed ? 0 : size - writer_left(&w);
+}
+
+bool policy_answer_discovery(const struct policy_discovery *discovery, const struct address *asked,
+                             struct policy_answer *answer)
+{
+    size_t used = 0;
+
+    if (discovery->name[0] == 0)
+        return false;
+    for (uint32_t i = 0; i < discovery->count; i++) {
+        const struct address *endpoint = &discovery->endpoints[i];
+        uint8_t *rdata = answer->rdata + used;
+        struct address at;
+        size_t size;
+
+        if (!reachable(endpoint, asked, &at))
+            continue;
+        size = write_service(rdata, sizeof(answer->rdata) - used, discovery,
+                             (uint16_t)(answer->record_count + 1), address_port(endpoint), &at);
+        if (size == 0)
+            break;
+        answer->records[answer->record_count++] = (struct dns_local_record){
+            .type = DNS_TYPE_SVCB,
+            .class = DNS_CLASS_IN,
+            .ttl = TTL,
+            .rdata = rdata,
+            .rdata_size = (uint16_t)size,
+            .section = DNS_ANSWER,
+        };
+        used += size;
+    }
+    return answer->record_count > 0;
+}
