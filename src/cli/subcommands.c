@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "cli/cert.h"
 #include "cli/flush.h"
 #include "cli/status.h"
 #include "cli/subcommand.h"
@@ -9,6 +10,7 @@
 static const struct subcommand *const subcommands[] = {
     &subcommand_status,
     &subcommand_flush,
+    &subcommand_cert,
 };
 
 // The columns of the main help for a subcommand and its operands.
