@@ -1,5 +1,5 @@
 // What `sotto` does besides being the server, as a table: `sotto status` and `sotto flush` ask a
-// running one, `sotto cert` helps to set one up.
+// running one, `sotto cert` and `sotto mobileconfig` help to set one up.
 #pragma once
 
 #include <stdio.h>

@@ -25,7 +25,7 @@ def test_help(run, option):
         assert word in out, word
     for word in ("--control-socket", "sotto status [--json]", "sotto flush [--subtree] [NAME]"):
         assert word in out, word
-    for word in ("sotto cert [OPTION]... NAME...",):
+    for word in ("sotto cert [OPTION]... NAME...", "sotto mobileconfig URL [ADDRESS]..."):
         assert word in out, word
     for word in ("-v, --verbose", "-t, --check-config", "-V, --version", "SOTTO_CONFIG"):
         assert word in out, word
