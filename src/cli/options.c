@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/error.h"
+#include "cli/subcommands.h"
 
 // Options without a short form have a code beyond all characters.
 enum {
@@ -192,10 +193,9 @@ int options_parse(struct options *options, int argc, char **argv, FILE *errors)
 
 void options_print_help(FILE *out)
 {
-    fputs("Usage: sotto [OPTION]...\n"
-          "       sotto status [--json]             how a running one is\n"
-          "       sotto flush [--subtree] [NAME]    empty its cache, or what it has of NAME\n\n"
-          "Takes plain DNS and forwards it over verified DNS over TLS. Without options it\n"
+    fputs("Usage: sotto [OPTION]...\n", out);
+    subcommands_print_usage(out);
+    fputs("\nTakes plain DNS and forwards it over verified DNS over TLS. Without options it\n"
           "listens on port 53 of 127.0.0.1 and [::1] and forwards to Cloudflare.\n\n",
           out);
     for (size_t i = 0; i < COUNT; i++) {

@@ -25,6 +25,8 @@ def test_help(run, option):
         assert word in out, word
     for word in ("--control-socket", "sotto status [--json]", "sotto flush [--subtree] [NAME]"):
         assert word in out, word
+    for word in ("sotto cert [OPTION]... NAME...", "sotto mobileconfig URL [ADDRESS]..."):
+        assert word in out, word
     for word in ("-v, --verbose", "-t, --check-config", "-V, --version", "SOTTO_CONFIG"):
         assert word in out, word
     assert max(map(len, out.splitlines())) <= 80
