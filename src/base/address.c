@@ -141,6 +141,21 @@ bool address_equal(const struct address *a, const struct address *b)
            a->v6.sin6_scope_id == b->v6.sin6_scope_id;
 }
 
+const uint8_t *address_octets(const struct address *address, size_t *size)
+{
+    const uint8_t *octets = address->v6.sin6_addr.s6_addr;
+
+    if (address->family == AF_INET) {
+        *size = 4;
+        return (const uint8_t *)&address->v4.sin_addr;
+    }
+    *size = address->family == AF_INET6 ? 16 : 0;
+    if (*size == 0 || !IN6_IS_ADDR_V4MAPPED(&address->v6.sin6_addr))
+        return octets;
+    *size = 4;
+    return octets + 12;
+}
+
 bool address_is_wildcard(const struct address *address)
 {
     if (address->family == AF_INET)

@@ -38,5 +38,9 @@ NONNULL void address_set_port(struct address *address, uint16_t port);
 // Same family, address, scope and port.
 NONNULL bool address_equal(const struct address *a, const struct address *b);
 
+// The octets of the IP address, in network order, and how many: 4 or 16, or 0 for AF_UNSPEC. An
+// IPv4-mapped IPv6 address is the IPv4 address that it stands for. Part of `address`.
+NONNULL const uint8_t *address_octets(const struct address *address, size_t *size);
+
 // 0.0.0.0 or ::
 NONNULL bool address_is_wildcard(const struct address *address);

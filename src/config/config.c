@@ -52,6 +52,16 @@ int config_add_listener(struct config *config, const char *url, struct config_er
     return set(&row, &listener->addresses[listener->address_count++], url, error);
 }
 
+int config_add_allowed(struct config *config, const char *prefix, struct config_error *error)
+{
+    struct policy_options *policy = &config->engine.policy;
+    const struct schema_row row = {.kind = SCHEMA_TEXT, .text = &text_prefix};
+
+    if (policy->allow_count == POLICY_PREFIXES_MAX)
+        return config_report(error, "more than %d prefixes", POLICY_PREFIXES_MAX);
+    return set(&row, &policy->allow[policy->allow_count++], prefix, error);
+}
+
 int config_set_ca_file(struct config *config, const char *path, struct config_error *error)
 {
     const struct schema_row row = {.kind = SCHEMA_STRING, .min = 1, .max = UPSTREAM_PATH_SIZE - 1};

@@ -61,6 +61,11 @@ NONNULL NODISCARD int config_add_upstream(struct config *config, const char *url
 NONNULL NODISCARD int config_add_listener(struct config *config, const char *url,
                                           struct config_error *error);
 
+// Allows one more prefix of clients, as --allow does; empty engine.policy.allow_count first to
+// replace those that are there.
+NONNULL NODISCARD int config_add_allowed(struct config *config, const char *prefix,
+                                         struct config_error *error);
+
 // Sets the authorities of each upstream that has none of its own.
 NONNULL NODISCARD int config_set_ca_file(struct config *config, const char *path,
                                          struct config_error *error);

@@ -65,9 +65,17 @@ static void cache_defaults(struct cache_options *cache)
     cache->persist_interval = 600 * USEC_SEC;
 }
 
+static void policy_defaults(struct policy_options *policy)
+{
+    // Whoever is meant to be served at home or in an office has such an address, or says so.
+    policy->allow[policy->allow_count++].kind = POLICY_PREFIX_PRIVATE;
+    policy->refuse = POLICY_REFUSE_REFUSED;
+}
+
 static void engine_defaults(struct engine_options *engine)
 {
     cache_defaults(&engine->cache);
+    policy_defaults(&engine->policy);
     engine->padding = ENGINE_PADDING_AUTO;
     engine->private_reverse = ENGINE_PRIVATE_REVERSE_LOCAL;
     engine->max_in_flight = 10000;

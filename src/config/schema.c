@@ -54,6 +54,7 @@ static const char *const strategies[] = {UPSTREAM_STRATEGY_LIST(WORD) NULL};
 static const char *const profiles[] = {UPSTREAM_PROFILE_LIST(WORD) NULL};
 static const char *const paddings[] = {ENGINE_PADDING_LIST(WORD) NULL};
 static const char *const private_reverses[] = {ENGINE_PRIVATE_REVERSE_LIST(WORD) NULL};
+static const char *const refusals[] = {POLICY_REFUSE_LIST(WORD) NULL};
 static const char *const log_levels[] = {LOG_LEVEL_LIST(WORD) NULL};
 static const char *const log_formats[] = {LOG_FORMAT_LIST(WORD) NULL};
 #undef WORD
@@ -63,6 +64,13 @@ static const struct schema_row listen_item = {
     .kind = SCHEMA_TEXT,
     .text = &text_listener_url,
     .about = "dns:// (UDP and TCP), udp:// or tcp://, an address, and a port if not 53.",
+};
+
+static const struct schema_row prefix_item = {
+    .key = "prefix",
+    .kind = SCHEMA_TEXT,
+    .text = &text_prefix,
+    .about = "An address or a prefix; private, addresses that only neighbours have; any.",
 };
 
 static const struct schema_row pin_item = {
@@ -118,6 +126,14 @@ static const struct schema_row log_rows[] = {
     ENUM("level", struct log_options, level, log_level, log_levels, "The least that is logged."),
     ENUM("format", struct log_options, format, log_format, log_formats,
          "Plain lines, or a JSON object a line."),
+    END,
+};
+
+static const struct schema_row clients_rows[] = {
+    LIST("allow", struct policy_options, allow, allow_count, 1, &prefix_item, NULL,
+         "Who is answered, by address."),
+    ENUM("refuse", struct policy_options, refuse, policy_refuse, refusals,
+         "What all others get: refused, REFUSED with an extended error; drop, silence."),
     END,
 };
 
@@ -199,6 +215,8 @@ static const struct schema_row identity_rows[] = {
 static const struct schema_row top_rows[] = {
     LIST("listen", struct config, listener.addresses, listener.address_count, 1, &listen_item, NULL,
          "Where clients ask, over plain DNS."),
+    SECTION("clients", offsetof(struct config, engine.policy), clients_rows,
+            "Who may ask, whatever the transport."),
     {.key = "workers",
      .kind = SCHEMA_UINT,
      .offset = FIELD(struct config, workers, uint32_t),

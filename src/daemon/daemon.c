@@ -24,6 +24,7 @@
 #include "daemon/worker.h"
 #include "listener/url.h"
 #include "net/loop.h"
+#include "policy/acl.h"
 
 // Descriptors kept for the log, upstream connections, sockets and what libraries open.
 #define DESCRIPTORS_RESERVED 128
@@ -204,6 +205,29 @@ static void log_upstreams(const struct daemon *daemon)
     }
 }
 
+// To be reached by everybody is what amplification attacks look for.
+static void warn_if_open(const struct daemon *daemon)
+{
+    const struct policy_options *policy = &daemon->config->engine.policy;
+    struct policy_acl allowed;
+    char text[ADDRESS_TEXT_MAX];
+
+    policy_acl_compile(&allowed, policy->allow, policy->allow_count);
+    if (!policy_acl_is_open(&allowed))
+        return;
+    list_for_each(node, &daemon->endpoints) {
+        const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+
+        if (policy_address_is_private(&endpoint->bound))
+            continue;
+        log_warning(
+            daemon->log, "listener",
+            "whoever reaches %s is answered: an open resolver, which others will abuse. Name "
+            "your clients in 'clients: allow' (--allow), or keep a firewall in front of it",
+            address_to_text(&endpoint->bound, text));
+    }
+}
+
 static void log_start(const struct daemon *daemon)
 {
     log_info(daemon->log, "daemon", "sotto %s: %u worker%s, user ID %u", SOTTO_VERSION,
@@ -214,6 +238,7 @@ static void log_start(const struct daemon *daemon)
     log_upstreams(daemon);
     list_for_each(node, &daemon->endpoints)
         log_endpoint(daemon, list_entry(node, struct endpoint, node));
+    warn_if_open(daemon);
 }
 
 static int start_workers(struct daemon *daemon)
@@ -465,6 +490,7 @@ static void apply(struct daemon *daemon, struct reload *reload)
     pthread_mutex_unlock(&daemon->cache_file);
     daemon->save_at = loop_clock() + daemon->config->engine.cache.persist_interval;
     log_configure(daemon->log, &daemon->config->log);
+    warn_if_open(daemon);
 }
 
 static void reload_all(struct daemon *daemon)

@@ -68,6 +68,7 @@ void engine_free(struct engine *engine)
 void engine_configure(struct engine *engine, const struct engine_options *options)
 {
     engine->options = *options;
+    policy_acl_compile(&engine->allowed, options->policy.allow, options->policy.allow_count);
     engine->queries.limit = MAX((size_t)options->max_in_flight, engine->queries.made);
     engine->flights.limit = MAX((size_t)options->max_in_flight, engine->flights.made);
 }
@@ -154,6 +155,23 @@ static bool is_to_be_ignored(const struct dns_message *message, int parsed)
     return parsed == E_SHORT || (message->flags & DNS_FLAG_QR);
 }
 
+// Whatever the query is: nobody from elsewhere learns more than that.
+static void refuse_client(struct engine *engine, const struct engine_client *client,
+                          const struct dns_message *message)
+{
+    struct query query = {.engine = engine, .client = *client};
+
+    counter_inc(engine->counters, COUNTER_queries_not_allowed);
+    if (engine->options.policy.refuse == POLICY_REFUSE_DROP) {
+        client->ops->answer(client, NULL, 0);
+        return;
+    }
+    query_read(&query, message);
+    // Without a text and padding, which would be for whomever the source was forged to be.
+    query.padded = false;
+    query_reply_outside(&query, DNS_RCODE_REFUSED, DNS_EDE_PROHIBITED, NULL);
+}
+
 // No room for the query: it is told so, from the stack.
 static void overload(struct engine *engine, const struct engine_client *client,
                      const struct dns_message *message)
@@ -162,7 +180,7 @@ static void overload(struct engine *engine, const struct engine_client *client,
 
     counter_inc(engine->counters, COUNTER_queries_overload);
     query_read(&query, message);
-    query_reply_overload(&query);
+    query_reply_outside(&query, DNS_RCODE_SERVFAIL, DNS_EDE_OTHER, "too many queries in flight");
 }
 
 void engine_query(struct engine *engine, const struct engine_client *client, const uint8_t *message,
@@ -177,6 +195,10 @@ void engine_query(struct engine *engine, const struct engine_client *client, con
     if (is_to_be_ignored(&view, parsed)) {
         counter_inc(engine->counters, COUNTER_queries_ignored);
         client->ops->answer(client, NULL, 0);
+        return;
+    }
+    if (UNLIKELY(!policy_acl_allows(&engine->allowed, &client->peer))) {
+        refuse_client(engine, client, &view);
         return;
     }
     // After a reload the slab may hold more than the limit.

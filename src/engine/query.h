@@ -4,12 +4,14 @@
 #include "base/slab.h"
 #include "cache/negative_limit.h"
 #include "engine/engine.h"
+#include "policy/acl.h"
 #include "policy/local.h"
 
 #define ENGINE_FLIGHT_BUCKETS 1024
 
 struct engine {
     struct engine_options options;
+    struct policy_acl allowed; // compiled from the options
     struct cache *cache;
     const struct engine_host_ops *host_ops;
     void *host;
@@ -82,5 +84,5 @@ NONNULL void query_reply_cached(struct query *query, enum cache_state state,
                                 const struct cache_found *found);
 NONNULL void query_reply_failed(struct query *query, const struct upstream_result *result);
 
-// The reply to a query for which there was no room: it was never in flight.
-NONNULL void query_reply_overload(const struct query *query);
+// An empty reply to a query that was never in flight; `ede` may be negative, `ede_text` NULL.
+void query_reply_outside(const struct query *query, uint16_t rcode, int ede, const char *ede_text);

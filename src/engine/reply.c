@@ -35,7 +35,8 @@ static size_t limit_of(const struct query *query)
     return query->client.transport == ENGINE_UDP ? query->udp_size : DNS_MESSAGE_MAX;
 }
 
-static struct dns_opt opt_for(const struct query *query)
+// Inlined into each reply: most of it is not used by most.
+__attribute__((always_inline)) static inline struct dns_opt opt_for(const struct query *query)
 {
     struct dns_opt opt = dns_opt_plain(query->client.udp_max_size, query->dnssec_ok);
 
@@ -85,16 +86,16 @@ void query_reply_empty(struct query *query, uint16_t rcode, int ede, const char 
     answer(query, dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, rcode));
 }
 
-void query_reply_overload(const struct query *query)
+void query_reply_outside(const struct query *query, uint16_t rcode, int ede, const char *ede_text)
 {
     struct engine *engine = query->engine;
     struct dns_opt opt = opt_for(query);
     struct dns_reply_to reply = reply_to(query, &opt);
     size_t size;
 
-    opt.ede = DNS_EDE_OTHER;
-    opt.ede_text = "too many queries in flight";
-    size = dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, DNS_RCODE_SERVFAIL);
+    opt.ede = ede;
+    opt.ede_text = ede_text;
+    size = dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, rcode);
     query->client.ops->answer(&query->client, engine->reply, size);
 }
 

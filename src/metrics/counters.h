@@ -11,6 +11,7 @@
     X(queries_udp, "queries received over UDP")                                                    \
     X(queries_tcp, "queries received over TCP")                                                    \
     X(queries_ignored, "messages that get no answer: too short, or themselves a response")         \
+    X(queries_not_allowed, "queries of clients that are not allowed: REFUSED or silence")          \
     X(queries_malformed, "queries answered with FORMERR")                                          \
     X(queries_not_implemented, "queries answered with NOTIMP: opcode or zone transfer")            \
     X(queries_refused, "queries answered with REFUSED by rule")                                    \

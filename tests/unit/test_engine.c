@@ -170,6 +170,7 @@ static int begin(void **state)
         .max_in_flight = 1000,
         .identity_version = "sotto test",
         .identity_id = "id",
+        .policy = {.allow_count = 1, .allow = {{.kind = POLICY_PREFIX_ANY}}},
     };
     engine = make_engine();
     client_init(&client, ENGINE_UDP);
@@ -524,6 +525,100 @@ static void test_turned_away(void **state)
     assert_int_equal(counter_get(&counters, COUNTER_queries_badvers), 2 * 2);
     assert_int_equal(counter_get(&counters, COUNTER_queries_not_implemented), 2 * 9);
     assert_int_equal(counter_get(&counters, COUNTER_queries_refused), 2 * 7);
+}
+
+// ---- Clients that are not allowed
+
+// Only they; and `refuse` is what others get.
+static void allow_only(const char *text, enum policy_refuse refuse)
+{
+    const char *why;
+
+    assert_int_equal(policy_prefix_parse(&options.policy.allow[0], text, &why), 0);
+    options.policy.allow_count = 1;
+    options.policy.refuse = refuse;
+    engine_configure(engine, &options);
+}
+
+static void client_at(const char *text, enum engine_transport transport)
+{
+    client_init(&client, transport);
+    assert_int_equal(address_parse(&client.engine_client.peer, text, 4242), 0);
+    client.engine_client.peer.v4.sin_port = 4242;
+}
+
+// Whatever it is that is asked.
+static const struct {
+    const char *what, *query, *refused;
+} from_elsewhere[] = {
+    {"a query", "1234 0110 0001 0000 0000 0000" QUESTION, "1234 8195 0001 0000 0000 0000" QUESTION},
+    {"with EDNS", "1234 0100 0001 0000 0000 0001" QUESTION OPT,
+     "1234 8185 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 00 0000 0006 000f 0002 0012"},
+    {"with padding, for whomever it was forged",
+     "1234 0100 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 00 0000 0004 000c 0000",
+     "1234 8185 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 00 0000 0006 000f 0002 0012"},
+    {"a local name", "1234 0100 0001 0000 0000 0000 {localhost} 0001 0001",
+     "1234 8185 0001 0000 0000 0000 {localhost} 0001 0001"},
+    {"who we are", "1234 0100 0001 0000 0000 0000 {version.bind} 0010 0003",
+     "1234 8185 0001 0000 0000 0000 {version.bind} 0010 0003"},
+    {"AXFR", "1234 0000 0001 0000 0000 0000 {test} 00fc 0001",
+     "1234 8085 0001 0000 0000 0000 {test} 00fc 0001"},
+    {"UPDATE", "1234 2800 0001 0000 0001 0000 {test} 0006 0001" A_RECORD,
+     "1234 a885 0001 0000 0000 0000 {test} 0006 0001"},
+    {"EDNS version 1", "1234 0100 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 01 0000 0000",
+     "1234 8185 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 00 0000 0006 000f 0002 0012"},
+    {"no question", "1234 0100 0000 0000 0000 0000", "1234 8185 0000 0000 0000 0000"},
+    {"malformed", "1234 0100 0001 0000 0000 0000 {test} 0001", "1234 8185 0000 0000 0000 0000"},
+};
+
+static void test_clients_that_are_not_allowed(void **state)
+{
+    static const enum engine_transport transports[] = {ENGINE_UDP, ENGINE_TCP};
+    static const char *const clients[] = {"198.51.100.1", "::ffff:198.51.100.1", "2001:db8::1"};
+    uint64_t refused = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(from_elsewhere); i++) {
+        for (size_t j = 0; j < ARRAY_LEN(transports) * ARRAY_LEN(clients); j++) {
+            client_at(clients[j / 2], transports[j % 2]);
+            allow_only("192.0.2.0/24", POLICY_REFUSE_REFUSED);
+            ask(from_elsewhere[i].what, from_elsewhere[i].query);
+            assert_reply(from_elsewhere[i].what, from_elsewhere[i].refused);
+            client.answers = 0;
+            allow_only("192.0.2.0/24", POLICY_REFUSE_DROP);
+            ask(from_elsewhere[i].what, from_elsewhere[i].query);
+            assert_true(client.silent);
+            refused += 2;
+        }
+    }
+    assert_int_equal(counter_get(&counters, COUNTER_queries_not_allowed), refused);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_refused), 0);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_malformed), 0);
+    assert_int_equal(upstream.asked, 0);
+}
+
+static void test_clients_that_are_allowed(void **state)
+{
+    const char *query = "1234 0100 0001 0000 0000 0000" QUESTION;
+
+    allow_only("192.0.2.0/24", POLICY_REFUSE_DROP);
+    client_at("192.0.2.255", ENGINE_UDP);
+    ask("allowed", query);
+    assert_reply("allowed", "1234 8180 0001 0001 0000 0000" QUESTION A_RECORD);
+    client_at("::ffff:192.0.2.1", ENGINE_TCP);
+    ask("allowed, mapped", query);
+    assert_reply("allowed, mapped", "1234 8180 0001 0001 0000 0000" QUESTION A_RECORD);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_not_allowed), 0);
+}
+
+// Loops are not started with them either.
+static void test_a_response_from_elsewhere_gets_silence(void **state)
+{
+    allow_only("192.0.2.0/24", POLICY_REFUSE_REFUSED);
+    client_at("198.51.100.1", ENGINE_UDP);
+    ask("a response", "1234 8180 0001 0000 0000 0000" QUESTION);
+    assert_true(client.silent);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_ignored), 1);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_not_allowed), 0);
 }
 
 static const struct exchange local[] = {
@@ -1220,6 +1315,9 @@ int main(void)
         CASE(test_silence),
         CASE(test_malformed),
         CASE(test_turned_away),
+        CASE(test_clients_that_are_not_allowed),
+        CASE(test_clients_that_are_allowed),
+        CASE(test_a_response_from_elsewhere_gets_silence),
         CASE(test_answered_locally),
         CASE(test_private_reverse_as_configured),
         CASE(test_what_the_upstream_is_asked),

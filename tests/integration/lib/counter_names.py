@@ -8,6 +8,7 @@ COUNTERS = {
     "UDP queries": ["queries_udp"],
     "TCP queries": ["queries_tcp"],
     "ignored queries": ["queries_ignored"],
+    "queries not allowed": ["queries_not_allowed"],
     "malformed queries": ["queries_malformed"],
     "queries not implemented": ["queries_not_implemented"],
     "refused queries": ["queries_refused"],
