@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "config/cookie_secrets.h"
 #include "config/defaults.h"
 #include "config/report.h"
 #include "config/schema.h"
@@ -181,9 +182,20 @@ static int check_upstream(const struct upstream_options *upstream, struct config
     return E_OK;
 }
 
+static int check_cookies(const struct policy_cookie_options *cookies, struct config_error *error)
+{
+    struct policy_cookie_secrets secrets;
+
+    if (!cookies->enabled || !*cookies->secret_file)
+        return E_OK;
+    return cookie_secrets_read(&secrets, cookies->secret_file, error);
+}
+
 int config_check(const struct config *config, struct config_error *error)
 {
     if (check_listeners(&config->listener, error) != E_OK)
+        return E_INVALID;
+    if (check_cookies(&config->engine.policy.cookies, error) != E_OK)
         return E_INVALID;
     if (check_cache(&config->engine.cache, error) != E_OK)
         return E_INVALID;

@@ -70,6 +70,7 @@ static void policy_defaults(struct policy_options *policy)
     // Whoever is meant to be served at home or in an office has such an address, or says so.
     policy->allow[policy->allow_count++].kind = POLICY_PREFIX_PRIVATE;
     policy->refuse = POLICY_REFUSE_REFUSED;
+    policy->cookies.enabled = true;
 }
 
 static void engine_defaults(struct engine_options *engine)

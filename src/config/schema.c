@@ -137,6 +137,19 @@ static const struct schema_row clients_rows[] = {
     END,
 };
 
+static const struct schema_row cookies_rows[] = {
+    {.key = "enabled",
+     .kind = SCHEMA_BOOL,
+     .offset = FIELD(struct policy_cookie_options, enabled, bool),
+     .about = "Give a server cookie to clients that send a cookie (RFC 7873, RFC 9018)."},
+    STRING(
+        "secret-file", struct policy_cookie_options, secret_file, 0, POLICY_PATH_SIZE,
+        "File with the secret that cookies are made with, 32 hexadecimal digits, and on a second "
+        "line one that is believed too; for servers that share an address. Empty: a secret made "
+        "at the start."),
+    END,
+};
+
 static const struct schema_row tcp_rows[] = {
     DURATION("idle-timeout", struct listener_options, tcp_idle_timeout, 100 * USEC_MSEC,
              3600 * USEC_SEC, "A client's connection with nothing in flight is closed after this."),
@@ -217,6 +230,8 @@ static const struct schema_row top_rows[] = {
          "Where clients ask, over plain DNS."),
     SECTION("clients", offsetof(struct config, engine.policy), clients_rows,
             "Who may ask, whatever the transport."),
+    SECTION("cookies", offsetof(struct config, engine.policy.cookies), cookies_rows,
+            "DNS cookies, by which clients show that their address is not forged."),
     {.key = "workers",
      .kind = SCHEMA_UINT,
      .offset = FIELD(struct config, workers, uint32_t),

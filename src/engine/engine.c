@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "cache/reader.h"
+#include "dns/edns.h"
 #include "dns/tables.h"
 #include "engine/flight.h"
 #include "engine/query.h"
@@ -131,22 +132,40 @@ static bool answer_locally(struct query *query, const struct dns_message *messag
     return true;
 }
 
+// RFC 7873 section 5.4: a query without a question, for the cookie's sake.
+static bool answer_about_cookie(struct query *query, const struct dns_message *message)
+{
+    if (query->cookie.state == POLICY_COOKIE_NONE ||
+        DNS_OPCODE(message->flags) != DNS_OPCODE_QUERY || message->question_count != 0 ||
+        message->edns_version != 0 || message->count[DNS_ANSWER] != 0 ||
+        message->count[DNS_AUTHORITY] != 0)
+        return false;
+    counter_inc(query->engine->counters, COUNTER_queries_local);
+    query_reply_empty(
+        query, query->cookie.state == POLICY_COOKIE_BAD ? DNS_RCODE_BADCOOKIE : DNS_RCODE_NOERROR,
+        -1, NULL);
+    return true;
+}
+
 // What parsing made of the message decides its way.
 static void begin(struct query *query, const struct dns_message *message, int parsed)
 {
+    bool malformed = parsed != E_OK || query->cookie.state == POLICY_COOKIE_MALFORMED;
     uint16_t rcode;
 
     query_read(query, message);
     // Opcodes that we do not know have formats that we do not know (RFC 1035 section 4.1.1).
-    if (parsed != E_OK && DNS_OPCODE(message->flags) == DNS_OPCODE_QUERY) {
+    if (malformed && DNS_OPCODE(message->flags) == DNS_OPCODE_QUERY) {
         turn_away(query, DNS_RCODE_FORMERR);
         return;
     }
     rcode = policy_admit(message);
-    if (rcode != DNS_RCODE_NOERROR)
-        turn_away(query, rcode);
-    else if (!answer_locally(query, message))
+    if (UNLIKELY(rcode != DNS_RCODE_NOERROR)) {
+        if (!answer_about_cookie(query, message))
+            turn_away(query, rcode);
+    } else if (!answer_locally(query, message)) {
         query_resolve(query);
+    }
 }
 
 static bool is_to_be_ignored(const struct dns_message *message, int parsed)
@@ -172,15 +191,41 @@ static void refuse_client(struct engine *engine, const struct engine_client *cli
     query_reply_outside(&query, DNS_RCODE_REFUSED, DNS_EDE_PROHIBITED, NULL);
 }
 
+static void set_cookie(struct query *query, const struct policy_cookie *cookie)
+{
+    query->cookie.state = POLICY_COOKIE_NONE;
+    if (UNLIKELY(cookie))
+        query->cookie = *cookie;
+}
+
 // No room for the query: it is told so, from the stack.
 static void overload(struct engine *engine, const struct engine_client *client,
-                     const struct dns_message *message)
+                     const struct dns_message *message, const struct policy_cookie *cookie)
 {
     struct query query = {.engine = engine, .client = *client};
 
     counter_inc(engine->counters, COUNTER_queries_overload);
+    set_cookie(&query, cookie);
     query_read(&query, message);
     query_reply_outside(&query, DNS_RCODE_SERVFAIL, DNS_EDE_OTHER, "too many queries in flight");
+}
+
+static void read_cookie(struct engine *engine, const struct engine_client *client,
+                        const struct dns_message *message, struct policy_cookie *cookie)
+{
+    const struct policy_cookie_secrets *secrets = &engine->options.policy.cookie_secrets;
+    struct dns_option option;
+
+    cookie->state = POLICY_COOKIE_NONE;
+    // The first counts, should there be several.
+    if (secrets->count == 0 || !dns_option_find(message, DNS_OPTION_COOKIE, &option))
+        return;
+    policy_cookie_read(cookie, secrets, &client->peer, option.data, option.size,
+                       engine->host_ops->wall_seconds(engine->host));
+    if (cookie->state == POLICY_COOKIE_VALID)
+        counter_inc(engine->counters, COUNTER_cookies_valid);
+    else if (cookie->state == POLICY_COOKIE_BAD)
+        counter_inc(engine->counters, COUNTER_cookies_bad);
 }
 
 void engine_query(struct engine *engine, const struct engine_client *client, const uint8_t *message,
@@ -188,6 +233,7 @@ void engine_query(struct engine *engine, const struct engine_client *client, con
 {
     struct dns_message view;
     struct query *query = NULL;
+    struct policy_cookie room, *cookie = NULL;
     int parsed = dns_message_parse(&view, message, size);
 
     counter_inc(engine->counters,
@@ -201,15 +247,20 @@ void engine_query(struct engine *engine, const struct engine_client *client, con
         refuse_client(engine, client, &view);
         return;
     }
+    if (UNLIKELY(view.options_size > 0)) {
+        cookie = &room;
+        read_cookie(engine, client, &view, cookie);
+    }
     // After a reload the slab may hold more than the limit.
     if (engine->in_flight < engine->options.max_in_flight)
         query = slab_take(&engine->queries);
     if (!query) {
-        overload(engine, client, &view);
+        overload(engine, client, &view, cookie);
         return;
     }
     query->engine = engine;
     query->client = *client;
+    set_cookie(query, cookie);
     engine->in_flight++;
     begin(query, &view, parsed);
 }

@@ -5,6 +5,7 @@
 #include "cache/negative_limit.h"
 #include "engine/engine.h"
 #include "policy/acl.h"
+#include "policy/cookie.h"
 #include "policy/local.h"
 
 #define ENGINE_FLIGHT_BUCKETS 1024
@@ -53,6 +54,7 @@ struct query {
     bool dnssec_ok;
     bool padded;    // the client's query had a padding option
     bool keepalive; // and one of edns-tcp-keepalive, over TCP
+    struct policy_cookie cookie;
     uint16_t question_size;
     uint8_t question[DNS_QUESTION_MAX]; // 0 octets if there was none that could be read
 };

@@ -41,6 +41,10 @@ __attribute__((always_inline)) static inline struct dns_opt opt_for(const struct
     struct dns_opt opt = dns_opt_plain(query->client.udp_max_size, query->dnssec_ok);
 
     opt.padding_limit = limit_of(query);
+    if (query->cookie.state > POLICY_COOKIE_MALFORMED) {
+        opt.cookie = query->cookie.reply;
+        opt.cookie_size = sizeof(query->cookie.reply);
+    }
     if (query->keepalive)
         opt.keepalive = query->client.keepalive;
     if (query->padded && query->engine->options.padding == ENGINE_PADDING_AUTO)

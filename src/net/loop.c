@@ -18,6 +18,15 @@ usec_t loop_now(struct loop *loop)
     return loop->now;
 }
 
+uint32_t loop_wall_seconds(struct loop *loop)
+{
+    if (!loop->wall_known) {
+        loop->wall_seconds = (uint32_t)time(NULL);
+        loop->wall_known = true;
+    }
+    return loop->wall_seconds;
+}
+
 usec_t loop_clock(void)
 {
     struct timespec now;
@@ -79,13 +88,19 @@ void loop_disarm(struct loop *loop, struct wheel_timer *timer)
     wheel_disarm(&loop->wheel, timer);
 }
 
+static void forget_time(struct loop *loop)
+{
+    loop->now_known = false;
+    loop->wall_known = false;
+}
+
 // Before the loop waits: whatever timers or closing handles left to be written.
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct loop *loop = prepare->data;
 
     run_tasks(&loop->turn_end);
-    loop->now_known = false;
+    forget_time(loop);
 }
 
 // After the events of the turn.
@@ -97,7 +112,7 @@ static void on_check(uv_check_t *check)
     if (loop->now_known && loop->timer_due <= loop->now)
         schedule(loop, loop->now);
     run_tasks(&loop->turn_end);
-    loop->now_known = false;
+    forget_time(loop);
 }
 
 static void on_wake(uv_async_t *wake)

@@ -35,14 +35,17 @@ static const struct {
      "listen:\n  - \"dns://[::]:53\"\n  - \"udp://[::1]:54\"\n  - tcp://127.0.0.1:53\nclients"},
     {"listen:\n- dns://127.0.0.1\n", "listen:\n  - dns://127.0.0.1:53\nclients"},
 
-    {"", "clients:\n  allow:\n    - private\n  refuse: refused\nworkers"},
-    {"clients: {allow: [any]}", "clients:\n  allow:\n    - any\n  refuse: refused\nworkers"},
+    {"", "clients:\n  allow:\n    - private\n  refuse: refused\ncookies"},
+    {"clients: {allow: [any]}", "clients:\n  allow:\n    - any\n  refuse: refused\ncookies"},
     {"clients: {allow: [private, 192.0.2.0/24, 192.0.2.7/32, 2001:db8::/32, '::1']}",
      "  allow:\n    - private\n    - \"192.0.2.0/24\"\n    - \"192.0.2.7\"\n    - "
      "\"2001:db8::/32\"\n"
      "    - \"::1\"\n  refuse"},
     {"clients: {allow: ['::ffff:192.0.2.0/120']}", "  allow:\n    - \"192.0.2.0/24\"\n  refuse"},
     {"clients: {refuse: drop}", "    - private\n  refuse: drop\n"},
+    {"", "cookies:\n  enabled: true\n  secret-file: \"\"\nworkers"},
+    {"cookies: {enabled: false}", "cookies:\n  enabled: false\n"},
+    {"cookies: {secret-file: /etc/sotto/cookies}", "  secret-file: /etc/sotto/cookies\n"},
     {"clients:\n", "    - private\n  refuse: refused\n"},
 
     {"workers: 1", "\nworkers: 1\n"},
@@ -165,7 +168,8 @@ static void test_every_key_is_read(void **state)
 
 // What is wrong, to the letter. A file of one line unless the error says otherwise.
 #define KNOWN_KEYS                                                                                 \
-    "known keys: listen, clients, workers, user, upstream, cache, padding, private-reverse, log, " \
+    "known keys: listen, clients, cookies, workers, user, upstream, cache, padding, "              \
+    "private-reverse, log, "                                                                       \
     "control, tcp, udp, max-in-flight, identity"
 #define A50 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define CONTROL_SOCKET "auto, none, or an absolute path"
@@ -249,6 +253,10 @@ static const struct {
     {"clients: {allow: [192.0.2.0/33]}",
      "a.yaml:1:19: clients.allow: \"192.0.2.0/33\": a prefix has a length of up to 32 bits, or 128 "
      "with IPv6, as in 192.168.0.0/16"},
+    {"cookies: {enabled: maybe}",
+     "a.yaml:1:20: cookies.enabled: found \"maybe\", expected true or false"},
+    {"cookies: {secret: a}",
+     "a.yaml:1:11: unknown key \"secret\" in cookies; known keys: enabled, secret-file"},
     {"clients: {refuse: ignore}",
      "a.yaml:1:19: clients.refuse: found \"ignore\", expected refused or drop"},
     {"clients: {deny: []}",

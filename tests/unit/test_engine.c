@@ -621,6 +621,126 @@ static void test_a_response_from_elsewhere_gets_silence(void **state)
     assert_int_equal(counter_get(&counters, COUNTER_queries_not_allowed), 0);
 }
 
+// ---- Cookies: RFC 9018 appendix A, in queries
+
+#define COOKIE_MADE 1559731985
+#define COOKIE_OPT(size, content) "00 0029 04d0 00 00 0000 " size content
+#define CLIENT_COOKIE "000a 0008 2464c4abcf10c957"
+#define OUR_COOKIE "000a 0018 2464c4abcf10c957 010000005cf79f111f8130c3eee29480"
+#define BAD_COOKIE "000a 0018 2464c4abcf10c957 010000005cf79f111f8130c3eee29481"
+#define OTHER_COOKIE "000a 0008 0000000000000000"
+
+static void speak_cookies(void)
+{
+    options.policy.cookie_secrets = (struct policy_cookie_secrets){
+        .count = 1,
+        .keys = {{0x3fa4b2a6e573e9e5, 0xcfbf379e84dce748}},
+    };
+    engine_configure(engine, &options);
+    host.wall_seconds = COOKIE_MADE;
+}
+
+static const struct {
+    const char *what, *query, *reply;
+    bool forwarded;
+} cookies[] = {
+    {"only the client's",
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("000c", CLIENT_COOKIE),
+     "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD COOKIE_OPT("001c", OUR_COOKIE), true},
+    {"ours", "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("001c", OUR_COOKIE),
+     "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD COOKIE_OPT("001c", OUR_COOKIE), true},
+    {"a bad one is as good as none",
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("001c", BAD_COOKIE),
+     "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD COOKIE_OPT("001c", OUR_COOKIE), true},
+    {"a server cookie of another length",
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("0014",
+                                                         "000a 0010 2464c4abcf10c957 01*8 "),
+     "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD COOKIE_OPT("001c", OUR_COOKIE), true},
+    {"the first counts",
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("0018", CLIENT_COOKIE OTHER_COOKIE),
+     "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD COOKIE_OPT("001c", OUR_COOKIE), true},
+    {"the first counts, also if malformed",
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("0010", "000a 0000" CLIENT_COOKIE),
+     "1234 8181 0001 0000 0000 0001" QUESTION OPT, false},
+    {"Q12 of one octet",
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("0005", "000a 0001 01"),
+     "1234 8181 0001 0000 0000 0001" QUESTION OPT, false},
+    {"of 15 octets",
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("0013", "000a 000f 01*15 "),
+     "1234 8181 0001 0000 0000 0001" QUESTION OPT, false},
+    {"of 41 octets",
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("002d", "000a 0029 01*41 "),
+     "1234 8181 0001 0000 0000 0001" QUESTION OPT, false},
+    {"a local answer has it too",
+     "1234 0100 0001 0000 0000 0001 {localhost} 0001 0001" COOKIE_OPT("000c", CLIENT_COOKIE),
+     "1234 8580 0001 0001 0000 0001 {localhost} 0001 0001 c00c 0001 0001 00015180 0004 "
+     "7f000001" COOKIE_OPT("001c", OUR_COOKIE),
+     false},
+    {"a refusal has it too",
+     "1234 0100 0001 0000 0000 0001 {a} 00f9 0001" COOKIE_OPT("000c", CLIENT_COOKIE),
+     "1234 8185 0001 0000 0000 0001 {a} 00f9 0001" COOKIE_OPT("001c", OUR_COOKIE), false},
+    {"BADVERS has it too",
+     "1234 0100 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 01 0000 000c" CLIENT_COOKIE,
+     "1234 8180 0001 0000 0000 0001" QUESTION "00 0029 04d0 01 00 0000 001c" OUR_COOKIE, false},
+    {"Q2 no question", "1234 0100 0000 0000 0000 0001" COOKIE_OPT("000c", CLIENT_COOKIE),
+     "1234 8180 0000 0000 0000 0001" COOKIE_OPT("001c", OUR_COOKIE), false},
+    {"Q2 no question, ours", "1234 0000 0000 0000 0000 0001" COOKIE_OPT("001c", OUR_COOKIE),
+     "1234 8080 0000 0000 0000 0001" COOKIE_OPT("001c", OUR_COOKIE), false},
+    {"Q2 no question, a bad one: BADCOOKIE",
+     "1234 0000 0000 0000 0000 0001" COOKIE_OPT("001c", BAD_COOKIE),
+     "1234 8087 0000 0000 0000 0001 00 0029 04d0 01 00 0000 001c" OUR_COOKIE, false},
+    {"Q2 no question, malformed", "1234 0000 0000 0000 0000 0001" COOKIE_OPT("0004", "000a 0000"),
+     "1234 8081 0000 0000 0000 0001" OPT, false},
+    {"Q2 no question, but a record",
+     "1234 0000 0000 0000 0001 0001 {a} 0001 0001 00000000 0000" COOKIE_OPT("000c", CLIENT_COOKIE),
+     "1234 8081 0000 0000 0000 0001" COOKIE_OPT("001c", OUR_COOKIE), false},
+    {"Q2 no question, another opcode",
+     "1234 1000 0000 0000 0000 0001" COOKIE_OPT("000c", CLIENT_COOKIE),
+     "1234 9084 0000 0000 0000 0001" COOKIE_OPT("001c", OUR_COOKIE), false},
+};
+
+static void test_cookies(void **state)
+{
+    speak_cookies();
+    for (size_t i = 0; i < 2 * ARRAY_LEN(cookies); i++) {
+        unsigned asked = upstream.asked;
+
+        client_at("198.51.100.100", i % 2 ? ENGINE_TCP : ENGINE_UDP);
+        ask(cookies[i / 2].what, cookies[i / 2].query);
+        assert_reply(cookies[i / 2].what, cookies[i / 2].reply);
+        assert_int_equal(upstream.asked - asked, cookies[i / 2].forwarded);
+    }
+    assert_int_equal(counter_get(&counters, COUNTER_cookies_valid), 2 * 2);
+    assert_int_equal(counter_get(&counters, COUNTER_cookies_bad), 2 * 3);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_malformed), 2 * 6);
+}
+
+// Who changes address, or comes back after an hour, is given another.
+static void test_cookies_of_others_and_of_yesterday(void **state)
+{
+    struct dns_message message;
+    struct dns_option option;
+    const char *query = "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("001c", OUR_COOKIE);
+
+    speak_cookies();
+    client_at("198.51.100.101", ENGINE_UDP);
+    ask("another address", query);
+    client_at("198.51.100.100", ENGINE_UDP);
+    host.wall_seconds += 3601;
+    ask("an hour later", query);
+    assert_int_equal(counter_get(&counters, COUNTER_cookies_bad), 2);
+    client_parse(&message);
+    assert_true(dns_option_find(&message, DNS_OPTION_COOKIE, &option));
+    assert_int_equal(get_u32(option.data + 12), COOKIE_MADE + 3601);
+}
+
+static void test_no_cookies_without_a_secret(void **state)
+{
+    client_at("198.51.100.100", ENGINE_UDP);
+    ask("not spoken", "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("000c", CLIENT_COOKIE));
+    assert_reply("not spoken", "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD OPT);
+}
+
 static const struct exchange local[] = {
     {"localhost", ENGINE_UDP, "1234 0100 0001 0000 0000 0001 {LocalHost} 0001 0001" OPT, NULL,
      "1234 8580 0001 0001 0000 0001 {LocalHost} 0001 0001"
@@ -1318,6 +1438,9 @@ int main(void)
         CASE(test_clients_that_are_not_allowed),
         CASE(test_clients_that_are_allowed),
         CASE(test_a_response_from_elsewhere_gets_silence),
+        CASE(test_cookies),
+        CASE(test_cookies_of_others_and_of_yesterday),
+        CASE(test_no_cookies_without_a_secret),
         CASE(test_answered_locally),
         CASE(test_private_reverse_as_configured),
         CASE(test_what_the_upstream_is_asked),

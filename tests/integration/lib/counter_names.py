@@ -9,6 +9,8 @@ COUNTERS = {
     "TCP queries": ["queries_tcp"],
     "ignored queries": ["queries_ignored"],
     "queries not allowed": ["queries_not_allowed"],
+    "valid cookies": ["cookies_valid"],
+    "bad cookies": ["cookies_bad"],
     "malformed queries": ["queries_malformed"],
     "queries not implemented": ["queries_not_implemented"],
     "refused queries": ["queries_refused"],
