@@ -70,6 +70,10 @@ static void policy_defaults(struct policy_options *policy)
     // Whoever is meant to be served at home or in an office has such an address, or says so.
     policy->allow[policy->allow_count++].kind = POLICY_PREFIX_PRIVATE;
     policy->refuse = POLICY_REFUSE_REFUSED;
+    policy->rate_limit.rate = 0;         // neighbours do not forge each other's addresses
+    policy->rate_limit.ipv4_prefix = 32; // an address is a house
+    policy->rate_limit.ipv6_prefix = 64; // and with IPv6 a network, in which hosts choose theirs
+    policy->rate_limit.slip = 2;
     policy->cookies.enabled = true;
 }
 

@@ -134,6 +134,17 @@ static const struct schema_row clients_rows[] = {
          "Who is answered, by address."),
     ENUM("refuse", struct policy_options, refuse, policy_refuse, refusals,
          "What all others get: refused, REFUSED with an extended error; drop, silence."),
+    UINT(
+        "rate-limit", struct policy_options, rate_limit.rate, 0, 1000000,
+        "Most queries a second that one client is answered by one worker over UDP, unless it shows "
+        "a valid cookie; 0: no limit."),
+    UINT("rate-limit-ipv4-prefix", struct policy_options, rate_limit.ipv4_prefix, 1, 32,
+         "Clients whose IPv4 addresses share so many bits count as one."),
+    UINT("rate-limit-ipv6-prefix", struct policy_options, rate_limit.ipv6_prefix, 1, 128,
+         "Clients whose IPv6 addresses share so many bits count as one."),
+    UINT("rate-limit-slip", struct policy_options, rate_limit.slip, 0, 10,
+         "Every so many queries over the limit are answered with TC, or BADCOOKIE to a client with "
+         "a cookie, the others not; 0: none is."),
     END,
 };
 

@@ -248,11 +248,12 @@ static void warn_if_open(const struct daemon *daemon)
 
         if (policy_address_is_private(&endpoint->bound))
             continue;
-        log_warning(
-            daemon->log, "listener",
-            "whoever reaches %s is answered: an open resolver, which others will abuse. Name "
-            "your clients in 'clients: allow' (--allow), or keep a firewall in front of it",
-            address_to_text(&endpoint->bound, text));
+        log_warning(daemon->log, "listener",
+                    "whoever reaches %s is answered: an open resolver, which others will abuse. "
+                    "Name your clients in 'clients: allow' (--allow), or keep a firewall in front "
+                    "of it%s",
+                    address_to_text(&endpoint->bound, text),
+                    policy->rate_limit.rate == 0 ? "; else set 'clients: rate-limit'" : "");
     }
 }
 

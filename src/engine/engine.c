@@ -49,6 +49,7 @@ struct engine *engine_new(const struct engine_setup *setup)
     task_init(&engine->ask_late, on_ask_late);
     list_init(&engine->late);
     cache_negative_limit_init(&engine->negative_limit, cache_secret(setup->cache));
+    policy_limit_init(&engine->limit, cache_secret(setup->cache));
     slab_init(&engine->queries, sizeof(struct query), setup->options->max_in_flight);
     slab_init(&engine->flights, sizeof(struct flight), setup->options->max_in_flight);
     for (size_t i = 0; i < ARRAY_LEN(engine->flight_buckets); i++)
@@ -174,6 +175,17 @@ static bool is_to_be_ignored(const struct dns_message *message, int parsed)
     return parsed == E_SHORT || (message->flags & DNS_FLAG_QR);
 }
 
+static enum policy_limit_verdict check_limit(struct engine *engine,
+                                             const struct engine_client *client,
+                                             enum policy_cookie_state cookie)
+{
+    const struct policy_rate_limit *limit = &engine->options.policy.rate_limit;
+
+    if (limit->rate == 0 || client->transport != ENGINE_UDP || cookie == POLICY_COOKIE_VALID)
+        return POLICY_LIMIT_PASS;
+    return policy_limit_check(&engine->limit, limit, &client->peer, engine_now(engine));
+}
+
 // Whatever the query is: nobody from elsewhere learns more than that.
 static void refuse_client(struct engine *engine, const struct engine_client *client,
                           const struct dns_message *message)
@@ -181,7 +193,8 @@ static void refuse_client(struct engine *engine, const struct engine_client *cli
     struct query query = {.engine = engine, .client = *client};
 
     counter_inc(engine->counters, COUNTER_queries_not_allowed);
-    if (engine->options.policy.refuse == POLICY_REFUSE_DROP) {
+    if (engine->options.policy.refuse == POLICY_REFUSE_DROP ||
+        check_limit(engine, client, POLICY_COOKIE_NONE) != POLICY_LIMIT_PASS) {
         client->ops->answer(client, NULL, 0);
         return;
     }
@@ -196,6 +209,28 @@ static void set_cookie(struct query *query, const struct policy_cookie *cookie)
     query->cookie.state = POLICY_COOKIE_NONE;
     if (UNLIKELY(cookie))
         query->cookie = *cookie;
+}
+
+// Over the limit. Who forges a source cannot go on by what is said here; who does not can.
+static void reply_limited(struct engine *engine, const struct engine_client *client,
+                          const struct dns_message *message, const struct policy_cookie *cookie,
+                          enum policy_limit_verdict verdict)
+{
+    struct query query = {.engine = engine, .client = *client};
+
+    if (verdict == POLICY_LIMIT_DROP) {
+        counter_inc(engine->counters, COUNTER_queries_limited_dropped);
+        client->ops->answer(client, NULL, 0);
+        return;
+    }
+    counter_inc(engine->counters, COUNTER_queries_limited_slipped);
+    set_cookie(&query, cookie);
+    query_read(&query, message);
+    query.padded = false;
+    if (cookie->state > POLICY_COOKIE_MALFORMED)
+        query_reply_outside(&query, DNS_RCODE_BADCOOKIE, -1, NULL);
+    else
+        query_reply_truncated(&query);
 }
 
 // No room for the query: it is told so, from the stack.
@@ -216,7 +251,6 @@ static void read_cookie(struct engine *engine, const struct engine_client *clien
     const struct policy_cookie_secrets *secrets = &engine->options.policy.cookie_secrets;
     struct dns_option option;
 
-    cookie->state = POLICY_COOKIE_NONE;
     // The first counts, should there be several.
     if (secrets->count == 0 || !dns_option_find(message, DNS_OPTION_COOKIE, &option))
         return;
@@ -226,6 +260,23 @@ static void read_cookie(struct engine *engine, const struct engine_client *clien
         counter_inc(engine->counters, COUNTER_cookies_valid);
     else if (cookie->state == POLICY_COOKIE_BAD)
         counter_inc(engine->counters, COUNTER_cookies_bad);
+}
+
+// What a query's cookie says, and whether it may go on by the rate limit; if not it is answered.
+// Out of line: most queries have no options, and most servers no limit.
+__attribute__((noinline)) static bool pass_limit(struct engine *engine,
+                                                 const struct engine_client *client,
+                                                 const struct dns_message *message,
+                                                 struct policy_cookie *cookie)
+{
+    enum policy_limit_verdict verdict;
+
+    cookie->state = POLICY_COOKIE_NONE;
+    read_cookie(engine, client, message, cookie);
+    verdict = check_limit(engine, client, cookie->state);
+    if (verdict != POLICY_LIMIT_PASS)
+        reply_limited(engine, client, message, cookie, verdict);
+    return verdict == POLICY_LIMIT_PASS;
 }
 
 void engine_query(struct engine *engine, const struct engine_client *client, const uint8_t *message,
@@ -247,9 +298,10 @@ void engine_query(struct engine *engine, const struct engine_client *client, con
         refuse_client(engine, client, &view);
         return;
     }
-    if (UNLIKELY(view.options_size > 0)) {
+    if (UNLIKELY(view.options_size > 0 || engine->options.policy.rate_limit.rate > 0)) {
         cookie = &room;
-        read_cookie(engine, client, &view, cookie);
+        if (!pass_limit(engine, client, &view, cookie))
+            return;
     }
     // After a reload the slab may hold more than the limit.
     if (engine->in_flight < engine->options.max_in_flight)

@@ -6,6 +6,7 @@
 #include "engine/engine.h"
 #include "policy/acl.h"
 #include "policy/cookie.h"
+#include "policy/limit.h"
 #include "policy/local.h"
 
 #define ENGINE_FLIGHT_BUCKETS 1024
@@ -23,6 +24,7 @@ struct engine {
     bool reading; // online as a reader of the cache, until the turn's end
     struct task stop_reading;
     struct cache_negative_limit negative_limit;
+    struct policy_limit limit;
 
     struct slab queries;
     unsigned in_flight;
@@ -88,3 +90,5 @@ NONNULL void query_reply_failed(struct query *query, const struct upstream_resul
 
 // An empty reply to a query that was never in flight; `ede` may be negative, `ede_text` NULL.
 void query_reply_outside(const struct query *query, uint16_t rcode, int ede, const char *ede_text);
+// And one that says no more than that the answer is to be had over TCP.
+NONNULL void query_reply_truncated(const struct query *query);

@@ -90,7 +90,8 @@ void query_reply_empty(struct query *query, uint16_t rcode, int ede, const char 
     answer(query, dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, rcode));
 }
 
-void query_reply_outside(const struct query *query, uint16_t rcode, int ede, const char *ede_text)
+static void reply_outside(const struct query *query, uint16_t rcode, int ede, const char *ede_text,
+                          bool truncated)
 {
     struct engine *engine = query->engine;
     struct dns_opt opt = opt_for(query);
@@ -99,8 +100,21 @@ void query_reply_outside(const struct query *query, uint16_t rcode, int ede, con
 
     opt.ede = ede;
     opt.ede_text = ede_text;
-    size = dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, rcode);
+    if (truncated)
+        size = dns_reply_build_truncated(engine->reply, sizeof(engine->reply), &reply);
+    else
+        size = dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, rcode);
     query->client.ops->answer(&query->client, engine->reply, size);
+}
+
+void query_reply_outside(const struct query *query, uint16_t rcode, int ede, const char *ede_text)
+{
+    reply_outside(query, rcode, ede, ede_text, false);
+}
+
+void query_reply_truncated(const struct query *query)
+{
+    reply_outside(query, DNS_RCODE_NOERROR, -1, NULL, true);
 }
 
 void query_reply_local(struct query *query, const struct policy_answer *local)

@@ -12,6 +12,8 @@
     X(queries_tcp, "queries received over TCP")                                                    \
     X(queries_ignored, "messages that get no answer: too short, or themselves a response")         \
     X(queries_not_allowed, "queries of clients that are not allowed: REFUSED or silence")          \
+    X(queries_limited_dropped, "queries over the rate limit that got silence")                     \
+    X(queries_limited_slipped, "queries over the rate limit answered with TC or BADCOOKIE")        \
     X(cookies_valid, "queries with a server cookie that we gave to their source")                  \
     X(cookies_bad, "queries with a server cookie that is not ours, of another source or too old")  \
     X(queries_malformed, "queries answered with FORMERR")                                          \

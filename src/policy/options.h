@@ -38,10 +38,18 @@ struct policy_cookie_options {
     char secret_file[POLICY_PATH_SIZE]; // "": a secret made at the start
 };
 
+// Of queries over UDP whose source is not verified.
+struct policy_rate_limit {
+    uint32_t rate;                     // a second's, of one client to one worker; 0: no limit
+    uint32_t ipv4_prefix, ipv6_prefix; // the bits of its address that make a client
+    uint32_t slip; // every so many queries over the limit get a short answer; 0: none does
+};
+
 struct policy_options {
     uint32_t allow_count; // 0: nobody
     struct policy_prefix allow[POLICY_PREFIXES_MAX];
     enum policy_refuse refuse;
+    struct policy_rate_limit rate_limit;
     struct policy_cookie_options cookies;
     struct policy_cookie_secrets cookie_secrets; // what the above comes to; not in the file
 };

@@ -35,8 +35,9 @@ static const struct {
      "listen:\n  - \"dns://[::]:53\"\n  - \"udp://[::1]:54\"\n  - tcp://127.0.0.1:53\nclients"},
     {"listen:\n- dns://127.0.0.1\n", "listen:\n  - dns://127.0.0.1:53\nclients"},
 
-    {"", "clients:\n  allow:\n    - private\n  refuse: refused\ncookies"},
-    {"clients: {allow: [any]}", "clients:\n  allow:\n    - any\n  refuse: refused\ncookies"},
+    {"", "clients:\n  allow:\n    - private\n  refuse: refused\n  rate-limit: 0\n"},
+    {"clients: {allow: [any]}",
+     "clients:\n  allow:\n    - any\n  refuse: refused\n  rate-limit: 0\n"},
     {"clients: {allow: [private, 192.0.2.0/24, 192.0.2.7/32, 2001:db8::/32, '::1']}",
      "  allow:\n    - private\n    - \"192.0.2.0/24\"\n    - \"192.0.2.7\"\n    - "
      "\"2001:db8::/32\"\n"
@@ -46,6 +47,10 @@ static const struct {
     {"", "cookies:\n  enabled: true\n  secret-file: \"\"\nworkers"},
     {"cookies: {enabled: false}", "cookies:\n  enabled: false\n"},
     {"cookies: {secret-file: /etc/sotto/cookies}", "  secret-file: /etc/sotto/cookies\n"},
+    {"clients: {rate-limit: 1000000, rate-limit-ipv4-prefix: 24, rate-limit-ipv6-prefix: 128}",
+     "  rate-limit: 1000000\n  rate-limit-ipv4-prefix: 24\n  rate-limit-ipv6-prefix: 128\n"
+     "  rate-limit-slip: 2\ncookies"},
+    {"clients: {rate-limit-slip: 0}", "  rate-limit-slip: 0\n"},
     {"clients:\n", "    - private\n  refuse: refused\n"},
 
     {"workers: 1", "\nworkers: 1\n"},
@@ -260,7 +265,8 @@ static const struct {
     {"clients: {refuse: ignore}",
      "a.yaml:1:19: clients.refuse: found \"ignore\", expected refused or drop"},
     {"clients: {deny: []}",
-     "a.yaml:1:11: unknown key \"deny\" in clients; known keys: allow, refuse"},
+     "a.yaml:1:11: unknown key \"deny\" in clients; known keys: allow, refuse, rate-limit, "
+     "rate-limit-ipv4-prefix, rate-limit-ipv6-prefix, rate-limit-slip"},
     {"listen: [53]", "a.yaml:1:10: listen: found the number 53, expected " LISTENER},
     {"listen: [[]]", "a.yaml:1:10: listen: found an empty list, expected " LISTENER},
     {"listen: [~]", "a.yaml:1:10: listen: found nothing, expected " LISTENER},

@@ -10,6 +10,7 @@
 #include "dns/edns.h"
 #include "dns/name.h"
 #include "fake_host.h"
+#include "policy/limit.h"
 #include "wire.h"
 
 #define QUESTION "{wWw.Example.org} 0001 0001 " // 21 octets, from 12 to 32
@@ -741,6 +742,119 @@ static void test_no_cookies_without_a_secret(void **state)
     assert_reply("not spoken", "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD OPT);
 }
 
+// ---- The rate limit
+
+static void limit_rate(uint32_t rate)
+{
+    options.policy.rate_limit =
+        (struct policy_rate_limit){.rate = rate, .ipv4_prefix = 32, .ipv6_prefix = 64, .slip = 2};
+    engine_configure(engine, &options);
+}
+
+static void use_up(const char *from, unsigned rate)
+{
+    client_at(from, ENGINE_UDP);
+    for (unsigned i = 0; i < rate * POLICY_LIMIT_BURST / USEC_SEC; i++) {
+        client.answers = 0;
+        ask("below the limit", "1234 0100 0001 0000 0000 0000" QUESTION);
+        assert_reply("below the limit", "1234 8180 0001 0001 0000 0000" QUESTION A_RECORD);
+    }
+}
+
+// What a source that is over the limit gets, once it is its turn to be told.
+static const struct exchange limited[] = {
+    {"TC", ENGINE_UDP, "1234 0110 0001 0000 0000 0000" QUESTION, NULL,
+     "1234 8390 0001 0000 0000 0000" QUESTION},
+    {"TC with EDNS, not padded", ENGINE_UDP,
+     "1234 0100 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 00 8000 0004 000c 0000", NULL,
+     "1234 8380 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 00 8000 0000"},
+    {"a local name", ENGINE_UDP, "1234 0100 0001 0000 0000 0000 {localhost} 0001 0001", NULL,
+     "1234 8380 0001 0000 0000 0000 {localhost} 0001 0001"},
+    {"malformed", ENGINE_UDP, "1234 0100 0001 0000 0000 0000 {localhost} 0001", NULL,
+     "1234 8380 0000 0000 0000 0000"},
+    {"BADCOOKIE", ENGINE_UDP,
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("000c", CLIENT_COOKIE), NULL,
+     "1234 8187 0001 0000 0000 0001" QUESTION "00 0029 04d0 01 00 0000 001c" OUR_COOKIE},
+    {"BADCOOKIE for a bad one", ENGINE_UDP,
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("001c", BAD_COOKIE), NULL,
+     "1234 8187 0001 0000 0000 0001" QUESTION "00 0029 04d0 01 00 0000 001c" OUR_COOKIE},
+};
+
+static void test_rate_limit(void **state)
+{
+    speak_cookies();
+    limit_rate(2);
+    use_up("198.51.100.100", 2);
+    for (size_t i = 0; i < ARRAY_LEN(limited); i++) {
+        struct exchange dropped = limited[i];
+
+        dropped.reply = NULL;
+        for (int told = 0; told < 2; told++) {
+            const struct exchange *expected = told ? &limited[i] : &dropped;
+
+            client_at("198.51.100.100", ENGINE_UDP);
+            ask(expected->what, expected->query);
+            if (told)
+                assert_reply(expected->what, expected->reply);
+            else
+                assert_true(client.silent);
+        }
+    }
+    assert_int_equal(upstream.asked, 10);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_limited_dropped), ARRAY_LEN(limited));
+    assert_int_equal(counter_get(&counters, COUNTER_queries_limited_slipped), ARRAY_LEN(limited));
+    host.now += USEC_SEC / 2;
+    ask("later", "1234 0100 0001 0000 0000 0000" QUESTION);
+    assert_reply("later", "1234 8180 0001 0001 0000 0000" QUESTION A_RECORD);
+}
+
+static void test_whom_the_rate_limit_spares(void **state)
+{
+    const char *query = "1234 0100 0001 0000 0000 0000" QUESTION;
+    const char *cookie = "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("001c", OUR_COOKIE);
+
+    speak_cookies();
+    limit_rate(1);
+    use_up("198.51.100.100", 1);
+    for (unsigned i = 0; i < 20; i++) {
+        client_at("198.51.100.100", ENGINE_TCP);
+        ask("over TCP", query);
+        assert_reply("over TCP", "1234 8180 0001 0001 0000 0000" QUESTION A_RECORD);
+        client_at("198.51.100.100", ENGINE_UDP);
+        ask("with our cookie", cookie);
+        assert_reply(
+            "with our cookie",
+            "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD COOKIE_OPT("001c", OUR_COOKIE));
+    }
+    client_at("198.51.100.101", ENGINE_UDP);
+    ask("another", query);
+    assert_reply("another", "1234 8180 0001 0001 0000 0000" QUESTION A_RECORD);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_limited_dropped), 0);
+    client_at("198.51.100.100", ENGINE_UDP);
+    ask("without it", query);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_limited_dropped), 1);
+    limit_rate(0);
+    ask("no limit any more", query);
+    assert_reply("no limit any more", "1234 8180 0001 0001 0000 0000" QUESTION A_RECORD);
+}
+
+// Refusals are no better to be flooded with.
+static void test_refusals_are_limited(void **state)
+{
+    const char *query = "1234 0100 0001 0000 0000 0000" QUESTION;
+    unsigned told = 0;
+
+    allow_only("192.0.2.0/24", POLICY_REFUSE_REFUSED);
+    limit_rate(1);
+    for (unsigned i = 0; i < 20; i++) {
+        client_at("198.51.100.100", ENGINE_UDP);
+        ask("refused", query);
+        told += !client.silent;
+    }
+    assert_int_equal(told, POLICY_LIMIT_BURST / USEC_SEC);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_not_allowed), 20);
+}
+
 static const struct exchange local[] = {
     {"localhost", ENGINE_UDP, "1234 0100 0001 0000 0000 0001 {LocalHost} 0001 0001" OPT, NULL,
      "1234 8580 0001 0001 0000 0001 {LocalHost} 0001 0001"
@@ -1441,6 +1555,9 @@ int main(void)
         CASE(test_cookies),
         CASE(test_cookies_of_others_and_of_yesterday),
         CASE(test_no_cookies_without_a_secret),
+        CASE(test_rate_limit),
+        CASE(test_whom_the_rate_limit_spares),
+        CASE(test_refusals_are_limited),
         CASE(test_answered_locally),
         CASE(test_private_reverse_as_configured),
         CASE(test_what_the_upstream_is_asked),
