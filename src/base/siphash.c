@@ -26,14 +26,23 @@ static inline void sip_round(struct state *s)
     s->v2 = rotate(s->v2, 32);
 }
 
-static inline void absorb(struct state *s, uint64_t word)
+static inline void sip_rounds(struct state *s, unsigned rounds)
+{
+    for (unsigned i = 0; i < rounds; i++)
+        sip_round(s);
+}
+
+static inline void absorb(struct state *s, uint64_t word, unsigned rounds)
 {
     s->v3 ^= word;
-    sip_round(s); // one a word: the 1 of 1-3
+    sip_rounds(s, rounds);
     s->v0 ^= word;
 }
 
-uint64_t siphash(const struct siphash_key *key, const uint8_t *bytes, size_t size)
+// Inlined, so that the numbers of rounds are constants.
+__attribute__((always_inline)) static inline uint64_t hash(const struct siphash_key *key,
+                                                           const uint8_t *bytes, size_t size,
+                                                           unsigned rounds, unsigned last_rounds)
 {
     struct state s = {
         .v0 = key->k0 ^ UINT64_C(0x736f6d6570736575),
@@ -47,13 +56,22 @@ uint64_t siphash(const struct siphash_key *key, const uint8_t *bytes, size_t siz
 
     for (size_t i = 0; i < whole; i += 8) {
         memcpy(&word, bytes + i, 8);
-        absorb(&s, le64toh(word));
+        absorb(&s, le64toh(word), rounds);
     }
     for (size_t i = whole; i < size; i++)
         last |= (uint64_t)bytes[i] << 8 * (i - whole);
-    absorb(&s, last);
+    absorb(&s, last, rounds);
     s.v2 ^= 0xff;
-    for (unsigned i = 0; i < 3; i++)
-        sip_round(&s);
+    sip_rounds(&s, last_rounds);
     return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
+}
+
+uint64_t siphash(const struct siphash_key *key, const uint8_t *bytes, size_t size)
+{
+    return hash(key, bytes, size, 1, 3);
+}
+
+uint64_t siphash_2_4(const struct siphash_key *key, const uint8_t *bytes, size_t size)
+{
+    return hash(key, bytes, size, 2, 4);
 }

@@ -3,12 +3,8 @@
 // IPv6 by /64. One thread.
 #pragma once
 
-#include "base/address.h"
-#include "base/siphash.h"
-#include "base/time.h"
+#include "base/rate_limit.h"
 
-// Clients whose prefixes fall into one slot share it; the hash is keyed, so nobody can choose
-// whose.
 #define CACHE_NEGATIVE_SLOTS 1024
 
 // A client that has been quiet may have this many seconds' worth at once.
@@ -16,9 +12,7 @@
 
 struct cache_negative_limit {
     struct siphash_key secret;
-    struct {
-        usec_t full_at; // when it will have its whole burst again
-    } slots[CACHE_NEGATIVE_SLOTS];
+    usec_t slots[CACHE_NEGATIVE_SLOTS];
 };
 
 NONNULL void cache_negative_limit_init(struct cache_negative_limit *limit,

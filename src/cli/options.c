@@ -9,7 +9,8 @@
 
 // Options without a short form have a code beyond all characters.
 enum {
-    CODE_CA_FILE = 256,
+    CODE_ALLOW = 256,
+    CODE_CA_FILE,
     CODE_CACHE_SIZE,
     CODE_CERT,
     CODE_CONTROL_SOCKET,
@@ -37,6 +38,9 @@ static const struct {
      "forward to UPSTREAM, such as quad9,\n"
      "tls://1.1.1.1#cloudflare-dns.com or tls://NAME; may\n"
      "be repeated; replaces the file's servers"},
+    {CODE_ALLOW, "allow", "PREFIX",
+     "answer clients in PREFIX, such as 192.168.0.0/16;\n"
+     "any: all; may be repeated; replaces the file's"},
     {CODE_CA_FILE, "ca-file", "FILE",
      "trust the certificate authorities in FILE, in PEM,\n"
      "for the upstreams that the file gives none for"},
@@ -78,7 +82,7 @@ static void make_getopt(char short_options[2 * COUNT + 2], struct option long_op
             .has_arg = table[i].argument ? required_argument : no_argument,
             .val = table[i].code,
         };
-        if (table[i].code < CODE_CA_FILE) {
+        if (table[i].code < CODE_ALLOW) {
             *at++ = (char)table[i].code;
             if (table[i].argument)
                 *at++ = ':';
@@ -132,6 +136,8 @@ static int take(struct options *options, int code, char **argv, FILE *errors)
         return add(errors, options->certs, &options->cert_count, TLS_CERTIFICATES_MAX, "--cert");
     case CODE_KEY:
         return add(errors, options->keys, &options->key_count, TLS_CERTIFICATES_MAX, "--key");
+    case CODE_ALLOW:
+        return add(errors, options->allow, &options->allow_count, POLICY_PREFIXES_MAX, "--allow");
     case CODE_CA_FILE:
         options->ca_file = optarg;
         return E_OK;
@@ -201,7 +207,7 @@ void options_print_help(FILE *out)
     for (size_t i = 0; i < COUNT; i++) {
         char left[32];
 
-        if (table[i].code < CODE_CA_FILE)
+        if (table[i].code < CODE_ALLOW)
             snprintf(left, sizeof(left), "-%c, --%s %s", table[i].code, table[i].name,
                      table[i].argument ? table[i].argument : "");
         else
@@ -266,6 +272,14 @@ static int override(const struct options *options, struct config *config,
     for (uint32_t i = 0; i < options->upstream_count; i++) {
         if (config_add_upstream(config, options->upstreams[i], error) != E_OK)
             return fail_value("--upstream", error);
+    }
+    if (options->allow_count > 0) {
+        memset(config->engine.policy.allow, 0, sizeof(config->engine.policy.allow));
+        config->engine.policy.allow_count = 0;
+    }
+    for (uint32_t i = 0; i < options->allow_count; i++) {
+        if (config_add_allowed(config, options->allow[i], error) != E_OK)
+            return fail_value("--allow", error);
     }
     if (options->ca_file && config_set_ca_file(config, options->ca_file, error) != E_OK)
         return fail_value("--ca-file", error);

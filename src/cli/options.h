@@ -31,6 +31,8 @@ struct options {
     const char *keys[TLS_CERTIFICATES_MAX];
     uint32_t upstream_count;
     const char *upstreams[UPSTREAM_SERVERS_MAX];
+    uint32_t allow_count;
+    const char *allow[POLICY_PREFIXES_MAX];
 };
 
 // Reads the command line and SOTTO_CONFIG. The values are checked only by options_load_config().

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "config/cookie_secrets.h"
 #include "config/defaults.h"
 #include "config/report.h"
 #include "config/schema.h"
@@ -82,6 +83,16 @@ void config_clear_certificates(struct config *config)
 
     memset(tls->certificates, 0, tls->certificate_count * sizeof(tls->certificates[0]));
     tls->certificate_count = 0;
+}
+
+int config_add_allowed(struct config *config, const char *prefix, struct config_error *error)
+{
+    struct policy_options *policy = &config->engine.policy;
+    const struct schema_row row = {.kind = SCHEMA_TEXT, .text = &text_prefix};
+
+    if (policy->allow_count == POLICY_PREFIXES_MAX)
+        return config_report(error, "more than %d prefixes", POLICY_PREFIXES_MAX);
+    return set(&row, &policy->allow[policy->allow_count++], prefix, error);
 }
 
 int config_set_ca_file(struct config *config, const char *path, struct config_error *error)
@@ -240,9 +251,20 @@ static int check_upstream(const struct upstream_options *upstream, struct config
     return E_OK;
 }
 
+static int check_cookies(const struct policy_cookie_options *cookies, struct config_error *error)
+{
+    struct policy_cookie_secrets secrets;
+
+    if (!cookies->enabled || !*cookies->secret_file)
+        return E_OK;
+    return cookie_secrets_read(&secrets, cookies->secret_file, error);
+}
+
 int config_check(const struct config *config, struct config_error *error)
 {
     if (check_listeners(&config->listener, error) != E_OK)
+        return E_INVALID;
+    if (check_cookies(&config->engine.policy.cookies, error) != E_OK)
         return E_INVALID;
     if (check_cache(&config->engine.cache, error) != E_OK)
         return E_INVALID;

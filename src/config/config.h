@@ -71,6 +71,10 @@ NONNULL void config_clear_listeners(struct config *config);
 NONNULL NODISCARD int config_add_certificate(struct config *config, const char *cert,
                                              const char *key, struct config_error *error);
 NONNULL void config_clear_certificates(struct config *config);
+// Allows one more prefix of clients, as --allow does; empty engine.policy.allow_count first to
+// replace those that are there.
+NONNULL NODISCARD int config_add_allowed(struct config *config, const char *prefix,
+                                         struct config_error *error);
 
 // Sets the authorities of each upstream that has none of its own.
 NONNULL NODISCARD int config_set_ca_file(struct config *config, const char *path,
@@ -90,8 +94,8 @@ NONNULL NODISCARD int config_set_cache_size(struct config *config, const char *t
 
 // What can only be said of the whole: the cache's settings agree; there is a listener and a server;
 // no listen address stands there twice; bootstrap servers are given by address, and there is one if
-// a server is given by name; CA files can be read; encrypted listeners have certificates with their
-// keys. E_INVALID with the error.
+// a server is given by name; CA files and the cookies' secrets can be read; encrypted listeners have
+// certificates with their keys. E_INVALID with the error.
 NONNULL NODISCARD int config_check(const struct config *config, struct config_error *error);
 
 // Prints the whole effective configuration as YAML that loads to the same.

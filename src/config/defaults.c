@@ -69,9 +69,22 @@ static void cache_defaults(struct cache_options *cache)
     cache->persist_interval = 600 * USEC_SEC;
 }
 
+static void policy_defaults(struct policy_options *policy)
+{
+    // Whoever is meant to be served at home or in an office has such an address, or says so.
+    policy->allow[policy->allow_count++].kind = POLICY_PREFIX_PRIVATE;
+    policy->refuse = POLICY_REFUSE_REFUSED;
+    policy->rate_limit.rate = 0;         // neighbours do not forge each other's addresses
+    policy->rate_limit.ipv4_prefix = 32; // an address is a house
+    policy->rate_limit.ipv6_prefix = 64; // and with IPv6 a network, in which hosts choose theirs
+    policy->rate_limit.slip = 2;
+    policy->cookies.enabled = true;
+}
+
 static void engine_defaults(struct engine_options *engine)
 {
     cache_defaults(&engine->cache);
+    policy_defaults(&engine->policy);
     engine->padding = ENGINE_PADDING_AUTO;
     engine->private_reverse = ENGINE_PRIVATE_REVERSE_LOCAL;
     engine->max_in_flight = 10000;

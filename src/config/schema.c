@@ -54,6 +54,7 @@ static const char *const strategies[] = {UPSTREAM_STRATEGY_LIST(WORD) NULL};
 static const char *const profiles[] = {UPSTREAM_PROFILE_LIST(WORD) NULL};
 static const char *const paddings[] = {ENGINE_PADDING_LIST(WORD) NULL};
 static const char *const private_reverses[] = {ENGINE_PRIVATE_REVERSE_LIST(WORD) NULL};
+static const char *const refusals[] = {POLICY_REFUSE_LIST(WORD) NULL};
 static const char *const log_levels[] = {LOG_LEVEL_LIST(WORD) NULL};
 static const char *const log_formats[] = {LOG_FORMAT_LIST(WORD) NULL};
 #undef WORD
@@ -101,6 +102,13 @@ static const struct schema_row listen_item = {
     .rows = listen_rows,
     .required = "url",
     .about = "Where to listen, and over what.",
+};
+
+static const struct schema_row prefix_item = {
+    .key = "prefix",
+    .kind = SCHEMA_TEXT,
+    .text = &text_prefix,
+    .about = "An address or a prefix; private, addresses that only neighbours have; any.",
 };
 
 static const struct schema_row pin_item = {
@@ -156,6 +164,38 @@ static const struct schema_row log_rows[] = {
     ENUM("level", struct log_options, level, log_level, log_levels, "The least that is logged."),
     ENUM("format", struct log_options, format, log_format, log_formats,
          "Plain lines, or a JSON object a line."),
+    END,
+};
+
+static const struct schema_row clients_rows[] = {
+    LIST("allow", struct policy_options, allow, allow_count, 1, &prefix_item, NULL,
+         "Who is answered, by address."),
+    ENUM("refuse", struct policy_options, refuse, policy_refuse, refusals,
+         "What all others get: refused, REFUSED with an extended error; drop, silence."),
+    UINT(
+        "rate-limit", struct policy_options, rate_limit.rate, 0, 1000000,
+        "Most queries a second that one client is answered by one worker over UDP, unless it shows "
+        "a valid cookie; 0: no limit."),
+    UINT("rate-limit-ipv4-prefix", struct policy_options, rate_limit.ipv4_prefix, 1, 32,
+         "Clients whose IPv4 addresses share so many bits count as one."),
+    UINT("rate-limit-ipv6-prefix", struct policy_options, rate_limit.ipv6_prefix, 1, 128,
+         "Clients whose IPv6 addresses share so many bits count as one."),
+    UINT("rate-limit-slip", struct policy_options, rate_limit.slip, 0, 10,
+         "Every so many queries over the limit are answered with TC, or BADCOOKIE to a client with "
+         "a cookie, the others not; 0: none is."),
+    END,
+};
+
+static const struct schema_row cookies_rows[] = {
+    {.key = "enabled",
+     .kind = SCHEMA_BOOL,
+     .offset = FIELD(struct policy_cookie_options, enabled, bool),
+     .about = "Give a server cookie to clients that send a cookie (RFC 7873, RFC 9018)."},
+    STRING(
+        "secret-file", struct policy_cookie_options, secret_file, 0, POLICY_PATH_SIZE,
+        "File with the secret that cookies are made with, 32 hexadecimal digits, and on a second "
+        "line one that is believed too; for servers that share an address. Empty: a secret made "
+        "at the start."),
     END,
 };
 
@@ -244,6 +284,10 @@ static const struct schema_row identity_rows[] = {
 static const struct schema_row top_rows[] = {
     LIST("listen", struct config, listener.places, listener.place_count, 1, &listen_item, NULL,
          "Where clients ask."),
+    SECTION("clients", offsetof(struct config, engine.policy), clients_rows,
+            "Who may ask, whatever the transport."),
+    SECTION("cookies", offsetof(struct config, engine.policy.cookies), cookies_rows,
+            "DNS cookies, by which clients show that their address is not forged."),
     {.key = "workers",
      .kind = SCHEMA_UINT,
      .offset = FIELD(struct config, workers, uint32_t),

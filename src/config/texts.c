@@ -6,6 +6,7 @@
 #include "admin/options.h"
 #include "base/error.h"
 #include "listener/url.h"
+#include "policy/prefix.h"
 #include "upstream/url.h"
 
 static int parse_listener_url(void *at, const char *text, const char **why)
@@ -125,4 +126,21 @@ const struct schema_text text_control_socket = {
     .pattern = "^(auto|none|/.{0,106})$",
     .parse = parse_control_socket,
     .print = print_control_socket,
+};
+
+static int parse_prefix(void *at, const char *text, const char **why)
+{
+    return policy_prefix_parse(at, text, why);
+}
+
+static void print_prefix(const void *at, char text[SCHEMA_TEXT_SIZE])
+{
+    policy_prefix_to_text(at, text);
+}
+
+const struct schema_text text_prefix = {
+    .expected = "private, any, or a prefix such as 192.168.0.0/16 or fd00::/8",
+    .pattern = "^(private|any|[0-9A-Fa-f.:]+(/[0-9]{1,3})?)$",
+    .parse = parse_prefix,
+    .print = print_prefix,
 };

@@ -14,7 +14,9 @@
 
 #include "admin/control.h"
 #include "base/error.h"
+#include "base/random.h"
 #include "cache/reader.h"
+#include "config/cookie_secrets.h"
 #include "daemon/cache_file.h"
 #include "daemon/collect.h"
 #include "daemon/control_open.h"
@@ -25,6 +27,7 @@
 #include "dns/name.h"
 #include "listener/url.h"
 #include "net/loop.h"
+#include "policy/acl.h"
 
 // Descriptors kept for the log, upstream connections, sockets and what libraries open.
 #define DESCRIPTORS_RESERVED 128
@@ -33,6 +36,7 @@ struct daemon {
     const struct daemon_loader *loader;
     struct config *config;
     struct upstream_plan *plan;
+    struct siphash_key cookie_secret; // made at the start, for when no other is given
     struct cache *cache;
     pthread_mutex_t cache_file; // held while it is written
     usec_t save_at;             // when the main thread does so next
@@ -63,6 +67,31 @@ static unsigned cpus(void)
     if (sched_getaffinity(0, sizeof(set), &set) != 0)
         return 1;
     return MIN(MAX((unsigned)CPU_COUNT(&set), 1u), (unsigned)CONFIG_WORKERS_MAX);
+}
+
+static void make_cookie_secret(struct siphash_key *key)
+{
+    struct random random;
+
+    random_init(&random);
+    key->k0 = (uint64_t)random_u32(&random) << 32 | random_u32(&random);
+    key->k1 = (uint64_t)random_u32(&random) << 32 | random_u32(&random);
+}
+
+// The configuration, with what stands in files beside it. E_INVALID with the error.
+static int load(struct daemon *daemon, struct config *config, struct config_error *error)
+{
+    struct policy_options *policy = &config->engine.policy;
+
+    if (daemon->loader->load(daemon->loader->context, config, error) != E_OK)
+        return E_INVALID;
+    if (!policy->cookies.enabled)
+        return E_OK;
+    if (*policy->cookies.secret_file)
+        return cookie_secrets_read(&policy->cookie_secrets, policy->cookies.secret_file, error);
+    policy->cookie_secrets.count = 1;
+    policy->cookie_secrets.keys[0] = daemon->cookie_secret;
+    return E_OK;
 }
 
 // What is left of `wanted` to open, beside the endpoints that there are: perhaps one transport, on
@@ -223,6 +252,30 @@ static void log_upstreams(const struct daemon *daemon)
     }
 }
 
+// To be reached by everybody is what amplification attacks look for.
+static void warn_if_open(const struct daemon *daemon)
+{
+    const struct policy_options *policy = &daemon->config->engine.policy;
+    struct policy_acl allowed;
+    char text[ADDRESS_TEXT_MAX];
+
+    policy_acl_compile(&allowed, policy->allow, policy->allow_count);
+    if (!policy_acl_is_open(&allowed))
+        return;
+    list_for_each(node, &daemon->endpoints) {
+        const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+
+        if (policy_address_is_private(&endpoint->bound))
+            continue;
+        log_warning(daemon->log, "listener",
+                    "whoever reaches %s is answered: an open resolver, which others will abuse. "
+                    "Name your clients in 'clients: allow' (--allow), or keep a firewall in front "
+                    "of it%s",
+                    address_to_text(&endpoint->bound, text),
+                    policy->rate_limit.rate == 0 ? "; else set 'clients: rate-limit'" : "");
+    }
+}
+
 static void log_start(const struct daemon *daemon)
 {
     log_info(daemon->log, "daemon", "sotto %s: %u worker%s, user ID %u", SOTTO_VERSION,
@@ -233,6 +286,7 @@ static void log_start(const struct daemon *daemon)
     log_upstreams(daemon);
     list_for_each(node, &daemon->endpoints)
         log_endpoint(daemon, list_entry(node, struct endpoint, node));
+    warn_if_open(daemon);
 }
 
 static int start_workers(struct daemon *daemon)
@@ -495,7 +549,7 @@ static int prepare(struct daemon *daemon, struct reload *reload, struct config_e
     reload->config = calloc(1, sizeof(*reload->config));
     if (!reload->config)
         return E_NOMEM;
-    err = daemon->loader->load(daemon->loader->context, reload->config, error);
+    err = load(daemon, reload->config, error);
     if (err != E_OK)
         return err;
     reload->config->listener.limits.tcp_max_connections =
@@ -590,6 +644,7 @@ static void apply(struct daemon *daemon, struct reload *reload)
     pthread_mutex_unlock(&daemon->cache_file);
     daemon->save_at = loop_clock() + daemon->config->engine.cache.persist_interval;
     log_configure(daemon->log, &daemon->config->log);
+    warn_if_open(daemon);
 }
 
 static void reload_all(struct daemon *daemon)
@@ -715,7 +770,8 @@ static int prepare_start(struct daemon *daemon)
 
     if (!config)
         return complain("out of memory", EXIT_RUNTIME);
-    if (daemon->loader->load(daemon->loader->context, config, &error) != E_OK)
+    make_cookie_secret(&daemon->cookie_secret);
+    if (load(daemon, config, &error) != E_OK)
         return complain(error.text, EXIT_USAGE);
     daemon->worker_count = config->workers ? config->workers : cpus();
     daemon->plan = upstream_plan_new(&config->upstream, error.text, sizeof(error.text));

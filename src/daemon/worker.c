@@ -59,6 +59,13 @@ static usec_t host_now(void *host)
     return loop_now(&worker->loop);
 }
 
+static uint32_t host_wall_seconds(void *host)
+{
+    struct worker *worker = host;
+
+    return loop_wall_seconds(&worker->loop);
+}
+
 static void host_arm(void *host, struct wheel_timer *timer, usec_t due)
 {
     struct worker *worker = host;
@@ -89,6 +96,7 @@ static void host_post(void *host, struct task *task)
 
 static const struct engine_host_ops host_ops = {
     .now = host_now,
+    .wall_seconds = host_wall_seconds,
     .arm = host_arm,
     .disarm = host_disarm,
     .at_turn_end = host_at_turn_end,

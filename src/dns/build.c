@@ -94,6 +94,13 @@ size_t dns_reply_build_empty(uint8_t *to, size_t size, const struct dns_reply_to
     return reply_end(&w, reply, 0, rcode, no_records);
 }
 
+size_t dns_reply_build_truncated(uint8_t *to, size_t size, const struct dns_reply_to *reply)
+{
+    struct writer w = reply_begin(to, size, reply);
+
+    return reply_end(&w, reply, DNS_FLAG_TC, DNS_RCODE_NOERROR, no_records);
+}
+
 static void record_write(struct writer *w, const struct dns_local_record *record)
 {
     if (record->owner)

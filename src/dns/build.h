@@ -34,6 +34,10 @@ struct dns_reply_to {
 NONNULL NODISCARD size_t dns_reply_build_empty(uint8_t *to, size_t size,
                                                const struct dns_reply_to *reply, uint16_t rcode);
 
+// The same with TC: the answer is to be had over TCP.
+NONNULL NODISCARD size_t dns_reply_build_truncated(uint8_t *to, size_t size,
+                                                   const struct dns_reply_to *reply);
+
 // A record of our own, for dns_reply_build_local(). `owner` is a wire name, or NULL for the
 // question's name.
 struct dns_local_record {

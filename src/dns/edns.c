@@ -115,6 +115,8 @@ void dns_opt_write(struct writer *w, const struct dns_opt *opt)
 
     if (!rdata_size)
         return;
+    if (opt->cookie && option_begin(w, DNS_OPTION_COOKIE, opt->cookie_size))
+        writer_bytes(w, opt->cookie, opt->cookie_size);
     if (opt->keepalive_ask)
         (void)option_begin(w, DNS_OPTION_KEEPALIVE, 0);
     else if (opt->keepalive >= 0 && option_begin(w, DNS_OPTION_KEEPALIVE, 2))

@@ -11,6 +11,9 @@
 #include "dns/message.h"
 
 #define DNS_OPTION_COOKIE 10
+#define DNS_COOKIE_CLIENT_SIZE 8
+#define DNS_COOKIE_SIZE_MIN 16 // with a server cookie: RFC 7873 section 4
+#define DNS_COOKIE_SIZE_MAX 40
 #define DNS_OPTION_KEEPALIVE 11 // RFC 7828
 #define DNS_OPTION_PADDING 12   // RFC 7830
 #define DNS_OPTION_EDE 15       // RFC 8914
@@ -41,6 +44,8 @@ struct dns_opt {
     uint16_t udp_size;
     uint8_t extended_rcode;
     bool dnssec_ok;
+    const uint8_t *cookie; // a client and a server cookie, or NULL
+    size_t cookie_size;
     bool keepalive_ask;                 // an empty edns-tcp-keepalive, as a client sends it
     int keepalive;                      // as a server sends it, in units of 100 ms; negative: none
     int ede;                            // an extended error of our own; negative: none

@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "cache/reader.h"
+#include "dns/edns.h"
 #include "dns/tables.h"
 #include "engine/flight.h"
 #include "engine/query.h"
@@ -48,6 +49,7 @@ struct engine *engine_new(const struct engine_setup *setup)
     task_init(&engine->ask_late, on_ask_late);
     list_init(&engine->late);
     cache_negative_limit_init(&engine->negative_limit, cache_secret(setup->cache));
+    policy_limit_init(&engine->limit, cache_secret(setup->cache));
     slab_init(&engine->queries, sizeof(struct query), setup->options->max_in_flight);
     slab_init(&engine->flights, sizeof(struct flight), setup->options->max_in_flight);
     for (size_t i = 0; i < ARRAY_LEN(engine->flight_buckets); i++)
@@ -68,6 +70,7 @@ void engine_free(struct engine *engine)
 void engine_configure(struct engine *engine, const struct engine_options *options)
 {
     engine->options = *options;
+    policy_acl_compile(&engine->allowed, options->policy.allow, options->policy.allow_count);
     engine->queries.limit = MAX((size_t)options->max_in_flight, engine->queries.made);
     engine->flights.limit = MAX((size_t)options->max_in_flight, engine->flights.made);
 }
@@ -132,22 +135,40 @@ static bool answer_locally(struct query *query, const struct dns_message *messag
     return true;
 }
 
+// RFC 7873 section 5.4: a query without a question, for the cookie's sake.
+static bool answer_about_cookie(struct query *query, const struct dns_message *message)
+{
+    if (query->cookie.state == POLICY_COOKIE_NONE ||
+        DNS_OPCODE(message->flags) != DNS_OPCODE_QUERY || message->question_count != 0 ||
+        message->edns_version != 0 || message->count[DNS_ANSWER] != 0 ||
+        message->count[DNS_AUTHORITY] != 0)
+        return false;
+    counter_inc(query->engine->counters, COUNTER_queries_local);
+    query_reply_empty(
+        query, query->cookie.state == POLICY_COOKIE_BAD ? DNS_RCODE_BADCOOKIE : DNS_RCODE_NOERROR,
+        -1, NULL);
+    return true;
+}
+
 // What parsing made of the message decides its way.
 static void begin(struct query *query, const struct dns_message *message, int parsed)
 {
+    bool malformed = parsed != E_OK || query->cookie.state == POLICY_COOKIE_MALFORMED;
     uint16_t rcode;
 
     query_read(query, message);
     // Opcodes that we do not know have formats that we do not know (RFC 1035 section 4.1.1).
-    if (parsed != E_OK && DNS_OPCODE(message->flags) == DNS_OPCODE_QUERY) {
+    if (malformed && DNS_OPCODE(message->flags) == DNS_OPCODE_QUERY) {
         turn_away(query, DNS_RCODE_FORMERR);
         return;
     }
     rcode = policy_admit(message);
-    if (rcode != DNS_RCODE_NOERROR)
-        turn_away(query, rcode);
-    else if (!answer_locally(query, message))
+    if (UNLIKELY(rcode != DNS_RCODE_NOERROR)) {
+        if (!answer_about_cookie(query, message))
+            turn_away(query, rcode);
+    } else if (!answer_locally(query, message)) {
         query_resolve(query);
+    }
 }
 
 static bool is_to_be_ignored(const struct dns_message *message, int parsed)
@@ -156,15 +177,108 @@ static bool is_to_be_ignored(const struct dns_message *message, int parsed)
     return parsed == E_SHORT || (message->flags & DNS_FLAG_QR);
 }
 
+static enum policy_limit_verdict check_limit(struct engine *engine,
+                                             const struct engine_client *client,
+                                             enum policy_cookie_state cookie)
+{
+    const struct policy_rate_limit *limit = &engine->options.policy.rate_limit;
+
+    if (limit->rate == 0 || client->transport != ENGINE_UDP || cookie == POLICY_COOKIE_VALID)
+        return POLICY_LIMIT_PASS;
+    return policy_limit_check(&engine->limit, limit, &client->peer, engine_now(engine));
+}
+
+// Whatever the query is: nobody from elsewhere learns more than that.
+static void refuse_client(struct engine *engine, const struct engine_client *client,
+                          const struct dns_message *message)
+{
+    struct query query = {.engine = engine, .client = *client};
+
+    counter_inc(engine->counters, COUNTER_queries_not_allowed);
+    if (engine->options.policy.refuse == POLICY_REFUSE_DROP ||
+        check_limit(engine, client, POLICY_COOKIE_NONE) != POLICY_LIMIT_PASS) {
+        client->ops->answer(client, NULL, 0);
+        return;
+    }
+    query_read(&query, message);
+    // Without a text and padding, which would be for whomever the source was forged to be.
+    query.padded = false;
+    query_reply_outside(&query, DNS_RCODE_REFUSED, DNS_EDE_PROHIBITED, NULL);
+}
+
+static void set_cookie(struct query *query, const struct policy_cookie *cookie)
+{
+    query->cookie.state = POLICY_COOKIE_NONE;
+    if (UNLIKELY(cookie))
+        query->cookie = *cookie;
+}
+
+// Over the limit. Who forges a source cannot go on by what is said here; who does not can.
+static void reply_limited(struct engine *engine, const struct engine_client *client,
+                          const struct dns_message *message, const struct policy_cookie *cookie,
+                          enum policy_limit_verdict verdict)
+{
+    struct query query = {.engine = engine, .client = *client};
+
+    if (verdict == POLICY_LIMIT_DROP) {
+        counter_inc(engine->counters, COUNTER_queries_limited_dropped);
+        client->ops->answer(client, NULL, 0);
+        return;
+    }
+    counter_inc(engine->counters, COUNTER_queries_limited_slipped);
+    set_cookie(&query, cookie);
+    query_read(&query, message);
+    query.padded = false;
+    if (cookie->state > POLICY_COOKIE_MALFORMED)
+        query_reply_outside(&query, DNS_RCODE_BADCOOKIE, -1, NULL);
+    else
+        query_reply_truncated(&query);
+}
+
 // No room for the query: it is told so, from the stack.
 static void overload(struct engine *engine, const struct engine_client *client,
-                     const struct dns_message *message)
+                     const struct dns_message *message, const struct policy_cookie *cookie)
 {
     struct query query = {.engine = engine, .client = *client};
 
     counter_inc(engine->counters, COUNTER_queries_overload);
+    set_cookie(&query, cookie);
     query_read(&query, message);
-    query_reply_overload(&query);
+    query_reply_outside(&query, DNS_RCODE_SERVFAIL, DNS_EDE_OTHER, "too many queries in flight");
+}
+
+static void read_cookie(struct engine *engine, const struct engine_client *client,
+                        const struct dns_message *message, struct policy_cookie *cookie)
+{
+    const struct policy_cookie_secrets *secrets = &engine->options.policy.cookie_secrets;
+    struct dns_option option;
+
+    // The first counts, should there be several.
+    if (secrets->count == 0 || !dns_option_find(message, DNS_OPTION_COOKIE, &option))
+        return;
+    policy_cookie_read(cookie, secrets, &client->peer, option.data, option.size,
+                       engine->host_ops->wall_seconds(engine->host));
+    if (cookie->state == POLICY_COOKIE_VALID)
+        counter_inc(engine->counters, COUNTER_cookies_valid);
+    else if (cookie->state == POLICY_COOKIE_BAD)
+        counter_inc(engine->counters, COUNTER_cookies_bad);
+}
+
+// What a query's cookie says, and whether it may go on by the rate limit; if not it is answered.
+// Out of line: most queries have no options, and most servers no limit.
+__attribute__((noinline)) static bool pass_limit(struct engine *engine,
+                                                 const struct engine_client *client,
+                                                 const struct dns_message *message,
+                                                 struct policy_cookie *cookie)
+{
+    enum policy_limit_verdict verdict;
+
+    cookie->state = POLICY_COOKIE_NONE;
+    read_cookie(engine, client, message, cookie);
+    verdict = check_limit(engine, client, cookie->state);
+    if (verdict != POLICY_LIMIT_PASS)
+        reply_limited(engine, client, message, cookie, verdict);
+    return verdict == POLICY_LIMIT_PASS;
 }
 
 void engine_query(struct engine *engine, const struct engine_client *client, const uint8_t *message,
@@ -177,6 +291,7 @@ void engine_query(struct engine *engine, const struct engine_client *client, con
     };
     struct dns_message view;
     struct query *query = NULL;
+    struct policy_cookie room, *cookie = NULL;
     int parsed = dns_message_parse(&view, message, size);
 
     counter_inc(engine->counters, received[client->transport]);
@@ -185,15 +300,25 @@ void engine_query(struct engine *engine, const struct engine_client *client, con
         client->ops->answer(client, NULL, 0);
         return;
     }
+    if (UNLIKELY(!policy_acl_allows(&engine->allowed, &client->peer))) {
+        refuse_client(engine, client, &view);
+        return;
+    }
+    if (UNLIKELY(view.options_size > 0 || engine->options.policy.rate_limit.rate > 0)) {
+        cookie = &room;
+        if (!pass_limit(engine, client, &view, cookie))
+            return;
+    }
     // After a reload the slab may hold more than the limit.
     if (engine->in_flight < engine->options.max_in_flight)
         query = slab_take(&engine->queries);
     if (!query) {
-        overload(engine, client, &view);
+        overload(engine, client, &view, cookie);
         return;
     }
     query->engine = engine;
     query->client = *client;
+    set_cookie(query, cookie);
     engine->in_flight++;
     begin(query, &view, parsed);
 }

@@ -3,9 +3,10 @@
 // All transports enter by engine_query(). Each query is answered exactly once, by its client's
 // `answer`, with a message or with silence. On the way:
 //
-//   message ─► well formed? ─► permitted? ─► answered locally? ─► cached? ─► upstreams ─► reply
-//                 FORMERR        NOTIMP,        names that         fresh      one query for all
-//                 BADVERS        REFUSED        never leave        answer     who ask the same
+//   message ─► client ──► well formed? ─► permitted? ─► local? ──► cached? ─► upstreams ─► reply
+//              allowed?     FORMERR         NOTIMP,       names      fresh      one query for
+//              REFUSED or   BADVERS         REFUSED       that never answer     all who ask
+//              silence                                    leave                 the same
 //
 // One engine belongs to one worker, which is its host. It does no I/O and reads no clock. The
 // cache, and the table of what is being asked, are shared by all workers' engines.
@@ -54,7 +55,8 @@ struct engine_client {
 
 // What the engine needs of the worker that it runs in; all but `post` in its own thread.
 struct engine_host_ops {
-    usec_t (*now)(void *host); // the time of this turn
+    usec_t (*now)(void *host);            // the time of this turn
+    uint32_t (*wall_seconds)(void *host); // the same by the wall clock
     void (*arm)(void *host, struct wheel_timer *timer, usec_t due);
     void (*disarm)(void *host, struct wheel_timer *timer);
     void (*at_turn_end)(void *host, struct task *task);

@@ -6,6 +6,7 @@
 
 #include "cache/options.h"
 #include "policy/discovery.h"
+#include "policy/options.h"
 
 // Padding of replies (RFC 7830, RFC 8467). Queries to an upstream are always padded.
 #define ENGINE_PADDING_LIST(X)                                                                     \
@@ -36,6 +37,7 @@ enum engine_private_reverse {
 
 struct engine_options {
     struct cache_options cache;
+    struct policy_options policy;
     enum engine_padding padding;
     enum engine_private_reverse private_reverse;
     uint32_t max_in_flight;                      // queries of one worker

@@ -4,12 +4,16 @@
 #include "base/slab.h"
 #include "cache/negative_limit.h"
 #include "engine/engine.h"
+#include "policy/acl.h"
+#include "policy/cookie.h"
+#include "policy/limit.h"
 #include "policy/local.h"
 
 #define ENGINE_FLIGHT_BUCKETS 1024
 
 struct engine {
     struct engine_options options;
+    struct policy_acl allowed; // compiled from the options
     struct cache *cache;
     const struct engine_host_ops *host_ops;
     void *host;
@@ -20,6 +24,7 @@ struct engine {
     bool reading; // online as a reader of the cache, until the turn's end
     struct task stop_reading;
     struct cache_negative_limit negative_limit;
+    struct policy_limit limit;
 
     struct slab queries;
     unsigned in_flight;
@@ -51,6 +56,7 @@ struct query {
     bool dnssec_ok;
     bool padded;    // the client's query had a padding option
     bool keepalive; // and one of edns-tcp-keepalive, over TCP
+    struct policy_cookie cookie;
     uint16_t question_size;
     uint8_t question[DNS_QUESTION_MAX]; // 0 octets if there was none that could be read
 };
@@ -82,5 +88,7 @@ NONNULL void query_reply_cached(struct query *query, enum cache_state state,
                                 const struct cache_found *found);
 NONNULL void query_reply_failed(struct query *query, const struct upstream_result *result);
 
-// The reply to a query for which there was no room: it was never in flight.
-NONNULL void query_reply_overload(const struct query *query);
+// An empty reply to a query that was never in flight; `ede` may be negative, `ede_text` NULL.
+void query_reply_outside(const struct query *query, uint16_t rcode, int ede, const char *ede_text);
+// And one that says no more than that the answer is to be had over TCP.
+NONNULL void query_reply_truncated(const struct query *query);

@@ -47,11 +47,16 @@ static bool is_padded(const struct query *query)
     }
 }
 
-static struct dns_opt opt_for(const struct query *query)
+// Inlined into each reply: most of it is not used by most.
+__attribute__((always_inline)) static inline struct dns_opt opt_for(const struct query *query)
 {
     struct dns_opt opt = dns_opt_plain(query->client.udp_max_size, query->dnssec_ok);
 
     opt.padding_limit = limit_of(query);
+    if (query->cookie.state > POLICY_COOKIE_MALFORMED) {
+        opt.cookie = query->cookie.reply;
+        opt.cookie_size = sizeof(query->cookie.reply);
+    }
     if (query->keepalive)
         opt.keepalive = query->client.keepalive;
     if (is_padded(query))
@@ -97,17 +102,31 @@ void query_reply_empty(struct query *query, uint16_t rcode, int ede, const char 
     answer(query, dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, rcode));
 }
 
-void query_reply_overload(const struct query *query)
+static void reply_outside(const struct query *query, uint16_t rcode, int ede, const char *ede_text,
+                          bool truncated)
 {
     struct engine *engine = query->engine;
     struct dns_opt opt = opt_for(query);
     struct dns_reply_to reply = reply_to(query, &opt);
     size_t size;
 
-    opt.ede = DNS_EDE_OTHER;
-    opt.ede_text = "too many queries in flight";
-    size = dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, DNS_RCODE_SERVFAIL);
+    opt.ede = ede;
+    opt.ede_text = ede_text;
+    if (truncated)
+        size = dns_reply_build_truncated(engine->reply, sizeof(engine->reply), &reply);
+    else
+        size = dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, rcode);
     query->client.ops->answer(&query->client, engine->reply, size);
+}
+
+void query_reply_outside(const struct query *query, uint16_t rcode, int ede, const char *ede_text)
+{
+    reply_outside(query, rcode, ede, ede_text, false);
+}
+
+void query_reply_truncated(const struct query *query)
+{
+    reply_outside(query, DNS_RCODE_NOERROR, -1, NULL, true);
 }
 
 void query_reply_local(struct query *query, const struct policy_answer *local)

@@ -12,11 +12,16 @@
     X(queries_tcp, "queries received over TCP")                                                    \
     X(queries_tls, "queries received over TLS")                                                    \
     X(queries_ignored, "messages that get no answer: too short, or themselves a response")         \
+    X(queries_not_allowed, "queries of clients that are not allowed: REFUSED or silence")          \
+    X(queries_limited_dropped, "queries over the rate limit that got silence")                     \
+    X(queries_limited_slipped, "queries over the rate limit answered with TC or BADCOOKIE")        \
+    X(cookies_valid, "queries with a server cookie that we gave to their source")                  \
+    X(cookies_bad, "queries with a server cookie that is not ours, of another source or too old")  \
     X(queries_malformed, "queries answered with FORMERR")                                          \
     X(queries_not_implemented, "queries answered with NOTIMP: opcode or zone transfer")            \
     X(queries_refused, "queries answered with REFUSED by rule")                                    \
     X(queries_badvers, "queries answered with BADVERS: EDNS version over 0")                       \
-    X(queries_local, "queries answered locally: names that never leave, identity")                 \
+    X(queries_local, "queries answered locally: names that never leave, identity, cookies")        \
     X(queries_overload, "queries answered with SERVFAIL: too many in flight or out of memory")     \
     X(queries_forwarded, "questions handed to the upstreams")                                      \
     X(queries_joined, "queries that waited for another's upstream query for the same question")    \

@@ -21,6 +21,15 @@ usec_t loop_now(struct loop *loop)
     return loop->now;
 }
 
+uint32_t loop_wall_seconds(struct loop *loop)
+{
+    if (!loop->wall_known) {
+        loop->wall_seconds = (uint32_t)time(NULL);
+        loop->wall_known = true;
+    }
+    return loop->wall_seconds;
+}
+
 usec_t loop_clock(void)
 {
     struct timespec now;
@@ -91,6 +100,7 @@ static void end_turn(struct loop *loop)
 {
     run_tasks(&loop->turn_end);
     loop->now_known = false;
+    loop->wall_known = false;
     loop->handshakes = 0;
 }
 

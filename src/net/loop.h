@@ -32,6 +32,8 @@ struct loop {
 
     usec_t now;
     bool now_known;
+    uint32_t wall_seconds;
+    bool wall_known;
 
     struct list turn_end; // struct task
     unsigned handshakes;  // steps of this turn
@@ -63,7 +65,10 @@ NONNULL void loop_stop(struct loop *loop);
 // The time of this turn: read from the clock once.
 NONNULL usec_t loop_now(struct loop *loop);
 
-// The same clock, for threads without a loop.
+// The wall clock's seconds, as cookies have them (RFC 9018 section 4.3): read once a turn, too.
+NONNULL uint32_t loop_wall_seconds(struct loop *loop);
+
+// The clock of loop_now(), for threads without a loop.
 usec_t loop_clock(void);
 
 // Timers; see wheel.h.

@@ -8,6 +8,7 @@
 
 struct fake_host {
     usec_t now;
+    uint32_t wall_seconds;
     struct wheel wheel;
     struct list turn_end, mail;
 };
@@ -15,6 +16,11 @@ struct fake_host {
 static usec_t fake_host_now(void *host)
 {
     return ((struct fake_host *)host)->now;
+}
+
+static uint32_t fake_host_wall_seconds(void *host)
+{
+    return ((struct fake_host *)host)->wall_seconds;
 }
 
 static void fake_host_arm(void *host, struct wheel_timer *timer, usec_t due)
@@ -39,6 +45,7 @@ static void fake_host_post(void *host, struct task *task)
 
 static const struct engine_host_ops fake_host_ops = {
     .now = fake_host_now,
+    .wall_seconds = fake_host_wall_seconds,
     .arm = fake_host_arm,
     .disarm = fake_host_disarm,
     .at_turn_end = fake_host_at_turn_end,

@@ -189,12 +189,43 @@ static void test_wildcard(void **state)
     }
 }
 
+static void test_octets(void **state)
+{
+    static const struct {
+        const char *text;
+        size_t size;
+        uint8_t octets[16];
+    } cases[] = {
+        {"192.0.2.1", 4, {192, 0, 2, 1}},
+        {"2001:db8::1", 16, {0x20, 0x01, 0x0d, 0xb8, [15] = 1}},
+        {"fe80::1%1", 16, {0xfe, 0x80, [15] = 1}},
+        {"::ffff:192.0.2.1", 4, {192, 0, 2, 1}},
+        {"::192.0.2.1", 16, {[12] = 192, 0, 2, 1}},
+        {"::", 16, {0}},
+    };
+    const struct address none = {.family = AF_UNSPEC};
+    size_t size;
+
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct address address;
+        const uint8_t *octets;
+
+        assert_int_equal(address_parse(&address, cases[i].text, 53), E_OK);
+        octets = address_octets(&address, &size);
+        assert_int_equal(size, cases[i].size);
+        assert_memory_equal(octets, cases[i].octets, size);
+    }
+    address_octets(&none, &size);
+    assert_int_equal(size, 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_texts),        cmocka_unit_test(test_texts_of_any_length),
         cmocka_unit_test(test_longest_text), cmocka_unit_test(test_parts),
         cmocka_unit_test(test_equal),        cmocka_unit_test(test_wildcard),
+        cmocka_unit_test(test_octets),
     };
 
     return cmocka_run_group_tests(tests, NULL, NULL);

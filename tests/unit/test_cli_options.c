@@ -147,17 +147,11 @@ static void test_too_many(void **state)
 
 static void test_help_names_every_option(void **state)
 {
-    static const char *const names[] = {"-c, --config FILE",
-                                        "-l, --listen ADDRESS",
-                                        "-u, --upstream UPSTREAM",
-                                        "    --ca-file FILE",
-                                        "    --control-socket PATH\n",
-                                        "    --workers N",
-                                        "-v, --verbose",
-                                        "-t, --check-config",
-                                        "    --schema",
-                                        "-V, --version",
-                                        "-h, --help"};
+    static const char *const names[] = {
+        "-c, --config FILE",  "-l, --listen ADDRESS", "-u, --upstream UPSTREAM",
+        "    --allow PREFIX", "    --ca-file FILE",   "    --control-socket PATH\n",
+        "    --workers N",    "-v, --verbose",        "-t, --check-config",
+        "    --schema",       "-V, --version",        "-h, --help"};
     char *text = NULL;
     size_t size, width = 0;
     FILE *out = open_memstream(&text, &size);
@@ -176,6 +170,7 @@ static void test_help_names_every_option(void **state)
 
 // A file, options, and a part of what is then in force (or the error).
 static const char file[] = "listen: ['127.0.0.1:5300', '127.0.0.2:5300']\n"
+                           "clients: {allow: [192.0.2.0/24, '2001:db8::/32']}\n"
                            "workers: 2\n"
                            "upstream:\n"
                            "  servers:\n"
@@ -186,12 +181,12 @@ static const char file[] = "listen: ['127.0.0.1:5300', '127.0.0.2:5300']\n"
 static const struct {
     const char *line, *in_force;
 } overrides[] = {
-    {"", "listen:\n  - dns://127.0.0.1:5300\n  - dns://127.0.0.2:5300\nworkers: 2\n"},
+    {"", "listen:\n  - dns://127.0.0.1:5300\n  - dns://127.0.0.2:5300\nclients:\n"},
+    {"", "\nworkers: 2\n"},
     {"", "    - url: quad9\n      ca-file: \"\"\n"},
     {"", "    - url: google\n      ca-file: /dev/zero\n"},
-    {"-l ::1", "listen:\n  - \"dns://[::1]:53\"\nworkers: 2\n"},
-    {"-l ::1 -l udp://*:54",
-     "listen:\n  - \"dns://[::1]:53\"\n  - \"udp://[::]:54\"\nworkers: 2\n"},
+    {"-l ::1", "listen:\n  - \"dns://[::1]:53\"\nclients:\n"},
+    {"-l ::1 -l udp://*:54", "listen:\n  - \"dns://[::1]:53\"\n  - \"udp://[::]:54\"\nclients:\n"},
     {"-u mullvad",
      "  servers:\n    - url: mullvad\n      ca-file: \"\"\n      pin-sha256: []\n      profile: "
      "strict\n      max-connections: 8\n      idle-timeout: 1m\n  bootstrap:\n"},
@@ -199,6 +194,13 @@ static const struct {
     {"--ca-file /dev/null", "    - url: quad9\n      ca-file: /dev/null\n"},
     {"--ca-file /dev/null", "    - url: google\n      ca-file: /dev/zero\n"},
     {"--ca-file /dev/null", "  bootstrap:\n    - url: cloudflare\n      ca-file: \"\"\n"},
+    {"",
+     "clients:\n  allow:\n    - \"192.0.2.0/24\"\n    - \"2001:db8::/32\"\n  refuse: refused\n"},
+    {"--allow any", "clients:\n  allow:\n    - any\n  refuse: refused\n"},
+    {"--allow private --allow=203.0.113.0/24",
+     "clients:\n  allow:\n    - private\n    - \"203.0.113.0/24\"\n  refuse: refused\n"},
+    {"--allow lan", "--allow \"lan\": expected private, any, or a prefix such as"},
+    {"--allow 10.1.0.0/8", "--allow \"10.1.0.0/8\": bits are set behind the prefix"},
     {"--workers 5", "\nworkers: 5\n"},
     {"--workers auto", "\nworkers: auto\n"},
     {"--control-socket /run/a.sock", "control:\n  socket: /run/a.sock\n"},

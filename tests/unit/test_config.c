@@ -30,14 +30,31 @@ static const struct {
     {"upstream:\nlog: ~\n", "upstream:\n  strategy: failover\n"},
     {"log: {}\n", "log:\n  level: info\n"},
 
-    {"listen: [127.0.0.1:5300]", "listen:\n  - dns://127.0.0.1:5300\nworkers"},
+    {"listen: [127.0.0.1:5300]", "listen:\n  - dns://127.0.0.1:5300\nclients"},
     {"listen: ['*', \"udp://[::1]:54\", 'tcp://127.0.0.1']",
-     "listen:\n  - \"dns://[::]:53\"\n  - \"udp://[::1]:54\"\n  - tcp://127.0.0.1:53\nworkers"},
-    {"listen:\n- dns://127.0.0.1\n", "listen:\n  - dns://127.0.0.1:53\nworkers"},
-    {"listen: [{url: tls://127.0.0.1}]", "listen:\n  - tls://127.0.0.1:853\nworkers"},
+     "listen:\n  - \"dns://[::]:53\"\n  - \"udp://[::1]:54\"\n  - tcp://127.0.0.1:53\nclients"},
+    {"listen:\n- dns://127.0.0.1\n", "listen:\n  - dns://127.0.0.1:53\nclients"},
+    {"listen: [{url: tls://127.0.0.1}]", "listen:\n  - tls://127.0.0.1:853\nclients"},
     {"listen:\n- url: tls://127.0.0.1\n  certificates: [a.pem, {cert: b.pem, key: c.pem}]\n",
      "listen:\n  - url: tls://127.0.0.1:853\n    certificates:\n      - a.pem\n      - cert: "
-     "b.pem\n        key: c.pem\n    client-ca-file: \"\"\nworkers"},
+     "b.pem\n        key: c.pem\n    client-ca-file: \"\"\nclients"},
+    {"", "clients:\n  allow:\n    - private\n  refuse: refused\n  rate-limit: 0\n"},
+    {"clients: {allow: [any]}",
+     "clients:\n  allow:\n    - any\n  refuse: refused\n  rate-limit: 0\n"},
+    {"clients: {allow: [private, 192.0.2.0/24, 192.0.2.7/32, 2001:db8::/32, '::1']}",
+     "  allow:\n    - private\n    - \"192.0.2.0/24\"\n    - \"192.0.2.7\"\n    - "
+     "\"2001:db8::/32\"\n"
+     "    - \"::1\"\n  refuse"},
+    {"clients: {allow: ['::ffff:192.0.2.0/120']}", "  allow:\n    - \"192.0.2.0/24\"\n  refuse"},
+    {"clients: {refuse: drop}", "    - private\n  refuse: drop\n"},
+    {"", "cookies:\n  enabled: true\n  secret-file: \"\"\nworkers"},
+    {"cookies: {enabled: false}", "cookies:\n  enabled: false\n"},
+    {"cookies: {secret-file: /etc/sotto/cookies}", "  secret-file: /etc/sotto/cookies\n"},
+    {"clients: {rate-limit: 1000000, rate-limit-ipv4-prefix: 24, rate-limit-ipv6-prefix: 128}",
+     "  rate-limit: 1000000\n  rate-limit-ipv4-prefix: 24\n  rate-limit-ipv6-prefix: 128\n"
+     "  rate-limit-slip: 2\ncookies"},
+    {"clients: {rate-limit-slip: 0}", "  rate-limit-slip: 0\n"},
+    {"clients:\n", "    - private\n  refuse: refused\n"},
 
     {"workers: 1", "\nworkers: 1\n"},
     {"workers: 256", "\nworkers: 256\n"},
@@ -159,13 +176,15 @@ static void test_every_key_is_read(void **state)
 
 // What is wrong, to the letter. A file of one line unless the error says otherwise.
 #define KNOWN_KEYS                                                                                 \
-    "known keys: listen, workers, user, upstream, cache, padding, private-reverse, log, control, " \
-    "tcp, udp, tls, max-in-flight, identity"
+    "known keys: listen, clients, cookies, workers, user, upstream, cache, padding, "              \
+    "private-reverse, log, "                                                                       \
+    "control, tcp, udp, tls, max-in-flight, identity"
 #define A50 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define CONTROL_SOCKET "auto, none, or an absolute path"
 #define KEYS_OF_SERVER                                                                             \
     "known keys: url, ca-file, pin-sha256, profile, max-connections, idle-timeout"
 #define UPSTREAM "an upstream such as tls://1.1.1.1#cloudflare-dns.com or a preset such as quad9"
+#define PREFIX "private, any, or a prefix such as 192.168.0.0/16 or fd00::/8"
 #define LISTENER "a listen address such as dns://127.0.0.1:53"
 #define PIN "a SHA-256 digest in base64: 43 characters and ="
 
@@ -230,6 +249,27 @@ static const struct {
     {"listen:", "a.yaml:1:8: listen: found nothing, expected a list of 1 to 512 entries"},
     {"listen: {a: b}",
      "a.yaml:1:9: listen: found keys and values, expected a list of 1 to 512 entries"},
+    {"clients: {allow: []}",
+     "a.yaml:1:18: clients.allow: found an empty list, expected a list of 1 to 256 entries"},
+    {"clients: {allow: any}",
+     "a.yaml:1:18: clients.allow: found \"any\", expected a list of 1 to 256 entries"},
+    {"clients: {allow: [lan]}", "a.yaml:1:19: clients.allow: found \"lan\", expected " PREFIX},
+    {"clients: {allow: [10]}", "a.yaml:1:19: clients.allow: found the number 10, expected " PREFIX},
+    {"clients: {allow: [192.0.2.1/24]}",
+     "a.yaml:1:19: clients.allow: \"192.0.2.1/24\": bits are set behind the prefix: write "
+     "192.168.1.0/24 for the network, or 192.168.1.5 for one address in it"},
+    {"clients: {allow: [192.0.2.0/33]}",
+     "a.yaml:1:19: clients.allow: \"192.0.2.0/33\": a prefix has a length of up to 32 bits, or 128 "
+     "with IPv6, as in 192.168.0.0/16"},
+    {"cookies: {enabled: maybe}",
+     "a.yaml:1:20: cookies.enabled: found \"maybe\", expected true or false"},
+    {"cookies: {secret: a}",
+     "a.yaml:1:11: unknown key \"secret\" in cookies; known keys: enabled, secret-file"},
+    {"clients: {refuse: ignore}",
+     "a.yaml:1:19: clients.refuse: found \"ignore\", expected refused or drop"},
+    {"clients: {deny: []}",
+     "a.yaml:1:11: unknown key \"deny\" in clients; known keys: allow, refuse, rate-limit, "
+     "rate-limit-ipv4-prefix, rate-limit-ipv6-prefix, rate-limit-slip"},
     {"listen: [53]", "a.yaml:1:10: listen: found the number 53, expected " LISTENER},
     {"listen: [[]]",
      "a.yaml:1:10: listen: found an empty list, expected " LISTENER ", or keys and values"},

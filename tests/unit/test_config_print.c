@@ -87,6 +87,13 @@ static void random_text(const struct schema_row *row, void *at)
         const char *socket = sockets[random_below(ARRAY_LEN(sockets))];
 
         assert_int_equal(row->text->parse(at, socket, &why), E_OK);
+    } else if (row->text == &text_prefix) {
+        static const char *const prefixes[] = {"any",       "private",   "0.0.0.0/0", "::/0",
+                                               "192.0.2.1", "::1",       "fd00::/8",  "10.0.0.0/8",
+                                               "fe80::/10", "1.2.3.4/30"};
+        const char *prefix = prefixes[random_below(ARRAY_LEN(prefixes))];
+
+        assert_int_equal(row->text->parse(at, prefix, &why), E_OK);
     } else {
         assert_ptr_equal(row->text, &text_pin);
         for (unsigned i = 0; i < 32; i++)

@@ -10,6 +10,7 @@
 #include "dns/edns.h"
 #include "dns/name.h"
 #include "fake_host.h"
+#include "policy/limit.h"
 #include "wire.h"
 
 #define QUESTION "{wWw.Example.org} 0001 0001 " // 21 octets, from 12 to 32
@@ -170,6 +171,7 @@ static int begin(void **state)
         .max_in_flight = 1000,
         .identity_version = "sotto test",
         .identity_id = "id",
+        .policy = {.allow_count = 1, .allow = {{.kind = POLICY_PREFIX_ANY}}},
     };
     engine = make_engine();
     client_init(&client, ENGINE_UDP);
@@ -524,6 +526,333 @@ static void test_turned_away(void **state)
     assert_int_equal(counter_get(&counters, COUNTER_queries_badvers), 2 * 2);
     assert_int_equal(counter_get(&counters, COUNTER_queries_not_implemented), 2 * 9);
     assert_int_equal(counter_get(&counters, COUNTER_queries_refused), 2 * 7);
+}
+
+// ---- Clients that are not allowed
+
+// Only they; and `refuse` is what others get.
+static void allow_only(const char *text, enum policy_refuse refuse)
+{
+    const char *why;
+
+    assert_int_equal(policy_prefix_parse(&options.policy.allow[0], text, &why), 0);
+    options.policy.allow_count = 1;
+    options.policy.refuse = refuse;
+    engine_configure(engine, &options);
+}
+
+static void client_at(const char *text, enum engine_transport transport)
+{
+    client_init(&client, transport);
+    assert_int_equal(address_parse(&client.engine_client.peer, text, 4242), 0);
+    client.engine_client.peer.v4.sin_port = 4242;
+}
+
+// Whatever it is that is asked.
+static const struct {
+    const char *what, *query, *refused;
+} from_elsewhere[] = {
+    {"a query", "1234 0110 0001 0000 0000 0000" QUESTION, "1234 8195 0001 0000 0000 0000" QUESTION},
+    {"with EDNS", "1234 0100 0001 0000 0000 0001" QUESTION OPT,
+     "1234 8185 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 00 0000 0006 000f 0002 0012"},
+    {"with padding, for whomever it was forged",
+     "1234 0100 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 00 0000 0004 000c 0000",
+     "1234 8185 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 00 0000 0006 000f 0002 0012"},
+    {"a local name", "1234 0100 0001 0000 0000 0000 {localhost} 0001 0001",
+     "1234 8185 0001 0000 0000 0000 {localhost} 0001 0001"},
+    {"who we are", "1234 0100 0001 0000 0000 0000 {version.bind} 0010 0003",
+     "1234 8185 0001 0000 0000 0000 {version.bind} 0010 0003"},
+    {"AXFR", "1234 0000 0001 0000 0000 0000 {test} 00fc 0001",
+     "1234 8085 0001 0000 0000 0000 {test} 00fc 0001"},
+    {"UPDATE", "1234 2800 0001 0000 0001 0000 {test} 0006 0001" A_RECORD,
+     "1234 a885 0001 0000 0000 0000 {test} 0006 0001"},
+    {"EDNS version 1", "1234 0100 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 01 0000 0000",
+     "1234 8185 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 00 0000 0006 000f 0002 0012"},
+    {"no question", "1234 0100 0000 0000 0000 0000", "1234 8185 0000 0000 0000 0000"},
+    {"malformed", "1234 0100 0001 0000 0000 0000 {test} 0001", "1234 8185 0000 0000 0000 0000"},
+};
+
+static void test_clients_that_are_not_allowed(void **state)
+{
+    static const enum engine_transport transports[] = {ENGINE_UDP, ENGINE_TCP};
+    static const char *const clients[] = {"198.51.100.1", "::ffff:198.51.100.1", "2001:db8::1"};
+    uint64_t refused = 0;
+
+    for (size_t i = 0; i < ARRAY_LEN(from_elsewhere); i++) {
+        for (size_t j = 0; j < ARRAY_LEN(transports) * ARRAY_LEN(clients); j++) {
+            client_at(clients[j / 2], transports[j % 2]);
+            allow_only("192.0.2.0/24", POLICY_REFUSE_REFUSED);
+            ask(from_elsewhere[i].what, from_elsewhere[i].query);
+            assert_reply(from_elsewhere[i].what, from_elsewhere[i].refused);
+            client.answers = 0;
+            allow_only("192.0.2.0/24", POLICY_REFUSE_DROP);
+            ask(from_elsewhere[i].what, from_elsewhere[i].query);
+            assert_true(client.silent);
+            refused += 2;
+        }
+    }
+    assert_int_equal(counter_get(&counters, COUNTER_queries_not_allowed), refused);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_refused), 0);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_malformed), 0);
+    assert_int_equal(upstream.asked, 0);
+}
+
+static void test_clients_that_are_allowed(void **state)
+{
+    const char *query = "1234 0100 0001 0000 0000 0000" QUESTION;
+
+    allow_only("192.0.2.0/24", POLICY_REFUSE_DROP);
+    client_at("192.0.2.255", ENGINE_UDP);
+    ask("allowed", query);
+    assert_reply("allowed", "1234 8180 0001 0001 0000 0000" QUESTION A_RECORD);
+    client_at("::ffff:192.0.2.1", ENGINE_TCP);
+    ask("allowed, mapped", query);
+    assert_reply("allowed, mapped", "1234 8180 0001 0001 0000 0000" QUESTION A_RECORD);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_not_allowed), 0);
+}
+
+// Loops are not started with them either.
+static void test_a_response_from_elsewhere_gets_silence(void **state)
+{
+    allow_only("192.0.2.0/24", POLICY_REFUSE_REFUSED);
+    client_at("198.51.100.1", ENGINE_UDP);
+    ask("a response", "1234 8180 0001 0000 0000 0000" QUESTION);
+    assert_true(client.silent);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_ignored), 1);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_not_allowed), 0);
+}
+
+// ---- Cookies: RFC 9018 appendix A, in queries
+
+#define COOKIE_MADE 1559731985
+#define COOKIE_OPT(size, content) "00 0029 04d0 00 00 0000 " size content
+#define CLIENT_COOKIE "000a 0008 2464c4abcf10c957"
+#define OUR_COOKIE "000a 0018 2464c4abcf10c957 010000005cf79f111f8130c3eee29480"
+#define BAD_COOKIE "000a 0018 2464c4abcf10c957 010000005cf79f111f8130c3eee29481"
+#define OTHER_COOKIE "000a 0008 0000000000000000"
+
+static void speak_cookies(void)
+{
+    options.policy.cookie_secrets = (struct policy_cookie_secrets){
+        .count = 1,
+        .keys = {{0x3fa4b2a6e573e9e5, 0xcfbf379e84dce748}},
+    };
+    engine_configure(engine, &options);
+    host.wall_seconds = COOKIE_MADE;
+}
+
+static const struct {
+    const char *what, *query, *reply;
+    bool forwarded;
+} cookies[] = {
+    {"only the client's",
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("000c", CLIENT_COOKIE),
+     "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD COOKIE_OPT("001c", OUR_COOKIE), true},
+    {"ours", "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("001c", OUR_COOKIE),
+     "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD COOKIE_OPT("001c", OUR_COOKIE), true},
+    {"a bad one is as good as none",
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("001c", BAD_COOKIE),
+     "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD COOKIE_OPT("001c", OUR_COOKIE), true},
+    {"a server cookie of another length",
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("0014",
+                                                         "000a 0010 2464c4abcf10c957 01*8 "),
+     "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD COOKIE_OPT("001c", OUR_COOKIE), true},
+    {"the first counts",
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("0018", CLIENT_COOKIE OTHER_COOKIE),
+     "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD COOKIE_OPT("001c", OUR_COOKIE), true},
+    {"the first counts, also if malformed",
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("0010", "000a 0000" CLIENT_COOKIE),
+     "1234 8181 0001 0000 0000 0001" QUESTION OPT, false},
+    {"Q12 of one octet",
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("0005", "000a 0001 01"),
+     "1234 8181 0001 0000 0000 0001" QUESTION OPT, false},
+    {"of 15 octets",
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("0013", "000a 000f 01*15 "),
+     "1234 8181 0001 0000 0000 0001" QUESTION OPT, false},
+    {"of 41 octets",
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("002d", "000a 0029 01*41 "),
+     "1234 8181 0001 0000 0000 0001" QUESTION OPT, false},
+    {"a local answer has it too",
+     "1234 0100 0001 0000 0000 0001 {localhost} 0001 0001" COOKIE_OPT("000c", CLIENT_COOKIE),
+     "1234 8580 0001 0001 0000 0001 {localhost} 0001 0001 c00c 0001 0001 00015180 0004 "
+     "7f000001" COOKIE_OPT("001c", OUR_COOKIE),
+     false},
+    {"a refusal has it too",
+     "1234 0100 0001 0000 0000 0001 {a} 00f9 0001" COOKIE_OPT("000c", CLIENT_COOKIE),
+     "1234 8185 0001 0000 0000 0001 {a} 00f9 0001" COOKIE_OPT("001c", OUR_COOKIE), false},
+    {"BADVERS has it too",
+     "1234 0100 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 01 0000 000c" CLIENT_COOKIE,
+     "1234 8180 0001 0000 0000 0001" QUESTION "00 0029 04d0 01 00 0000 001c" OUR_COOKIE, false},
+    {"Q2 no question", "1234 0100 0000 0000 0000 0001" COOKIE_OPT("000c", CLIENT_COOKIE),
+     "1234 8180 0000 0000 0000 0001" COOKIE_OPT("001c", OUR_COOKIE), false},
+    {"Q2 no question, ours", "1234 0000 0000 0000 0000 0001" COOKIE_OPT("001c", OUR_COOKIE),
+     "1234 8080 0000 0000 0000 0001" COOKIE_OPT("001c", OUR_COOKIE), false},
+    {"Q2 no question, a bad one: BADCOOKIE",
+     "1234 0000 0000 0000 0000 0001" COOKIE_OPT("001c", BAD_COOKIE),
+     "1234 8087 0000 0000 0000 0001 00 0029 04d0 01 00 0000 001c" OUR_COOKIE, false},
+    {"Q2 no question, malformed", "1234 0000 0000 0000 0000 0001" COOKIE_OPT("0004", "000a 0000"),
+     "1234 8081 0000 0000 0000 0001" OPT, false},
+    {"Q2 no question, but a record",
+     "1234 0000 0000 0000 0001 0001 {a} 0001 0001 00000000 0000" COOKIE_OPT("000c", CLIENT_COOKIE),
+     "1234 8081 0000 0000 0000 0001" COOKIE_OPT("001c", OUR_COOKIE), false},
+    {"Q2 no question, another opcode",
+     "1234 1000 0000 0000 0000 0001" COOKIE_OPT("000c", CLIENT_COOKIE),
+     "1234 9084 0000 0000 0000 0001" COOKIE_OPT("001c", OUR_COOKIE), false},
+};
+
+static void test_cookies(void **state)
+{
+    speak_cookies();
+    for (size_t i = 0; i < 2 * ARRAY_LEN(cookies); i++) {
+        unsigned asked = upstream.asked;
+
+        client_at("198.51.100.100", i % 2 ? ENGINE_TCP : ENGINE_UDP);
+        ask(cookies[i / 2].what, cookies[i / 2].query);
+        assert_reply(cookies[i / 2].what, cookies[i / 2].reply);
+        assert_int_equal(upstream.asked - asked, cookies[i / 2].forwarded);
+    }
+    assert_int_equal(counter_get(&counters, COUNTER_cookies_valid), 2 * 2);
+    assert_int_equal(counter_get(&counters, COUNTER_cookies_bad), 2 * 3);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_malformed), 2 * 6);
+}
+
+// Who changes address, or comes back after an hour, is given another.
+static void test_cookies_of_others_and_of_yesterday(void **state)
+{
+    struct dns_message message;
+    struct dns_option option;
+    const char *query = "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("001c", OUR_COOKIE);
+
+    speak_cookies();
+    client_at("198.51.100.101", ENGINE_UDP);
+    ask("another address", query);
+    client_at("198.51.100.100", ENGINE_UDP);
+    host.wall_seconds += 3601;
+    ask("an hour later", query);
+    assert_int_equal(counter_get(&counters, COUNTER_cookies_bad), 2);
+    client_parse(&message);
+    assert_true(dns_option_find(&message, DNS_OPTION_COOKIE, &option));
+    assert_int_equal(get_u32(option.data + 12), COOKIE_MADE + 3601);
+}
+
+static void test_no_cookies_without_a_secret(void **state)
+{
+    client_at("198.51.100.100", ENGINE_UDP);
+    ask("not spoken", "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("000c", CLIENT_COOKIE));
+    assert_reply("not spoken", "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD OPT);
+}
+
+// ---- The rate limit
+
+static void limit_rate(uint32_t rate)
+{
+    options.policy.rate_limit =
+        (struct policy_rate_limit){.rate = rate, .ipv4_prefix = 32, .ipv6_prefix = 64, .slip = 2};
+    engine_configure(engine, &options);
+}
+
+static void use_up(const char *from, unsigned rate)
+{
+    client_at(from, ENGINE_UDP);
+    for (unsigned i = 0; i < rate * POLICY_LIMIT_BURST / USEC_SEC; i++) {
+        client.answers = 0;
+        ask("below the limit", "1234 0100 0001 0000 0000 0000" QUESTION);
+        assert_reply("below the limit", "1234 8180 0001 0001 0000 0000" QUESTION A_RECORD);
+    }
+}
+
+// What a source that is over the limit gets, once it is its turn to be told.
+static const struct exchange limited[] = {
+    {"TC", ENGINE_UDP, "1234 0110 0001 0000 0000 0000" QUESTION, NULL,
+     "1234 8390 0001 0000 0000 0000" QUESTION},
+    {"TC with EDNS, not padded", ENGINE_UDP,
+     "1234 0100 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 00 8000 0004 000c 0000", NULL,
+     "1234 8380 0001 0000 0000 0001" QUESTION "00 0029 04d0 00 00 8000 0000"},
+    {"a local name", ENGINE_UDP, "1234 0100 0001 0000 0000 0000 {localhost} 0001 0001", NULL,
+     "1234 8380 0001 0000 0000 0000 {localhost} 0001 0001"},
+    {"malformed", ENGINE_UDP, "1234 0100 0001 0000 0000 0000 {localhost} 0001", NULL,
+     "1234 8380 0000 0000 0000 0000"},
+    {"BADCOOKIE", ENGINE_UDP,
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("000c", CLIENT_COOKIE), NULL,
+     "1234 8187 0001 0000 0000 0001" QUESTION "00 0029 04d0 01 00 0000 001c" OUR_COOKIE},
+    {"BADCOOKIE for a bad one", ENGINE_UDP,
+     "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("001c", BAD_COOKIE), NULL,
+     "1234 8187 0001 0000 0000 0001" QUESTION "00 0029 04d0 01 00 0000 001c" OUR_COOKIE},
+};
+
+static void test_rate_limit(void **state)
+{
+    speak_cookies();
+    limit_rate(2);
+    use_up("198.51.100.100", 2);
+    for (size_t i = 0; i < ARRAY_LEN(limited); i++) {
+        struct exchange dropped = limited[i];
+
+        dropped.reply = NULL;
+        for (int told = 0; told < 2; told++) {
+            const struct exchange *expected = told ? &limited[i] : &dropped;
+
+            client_at("198.51.100.100", ENGINE_UDP);
+            ask(expected->what, expected->query);
+            if (told)
+                assert_reply(expected->what, expected->reply);
+            else
+                assert_true(client.silent);
+        }
+    }
+    assert_int_equal(upstream.asked, 10);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_limited_dropped), ARRAY_LEN(limited));
+    assert_int_equal(counter_get(&counters, COUNTER_queries_limited_slipped), ARRAY_LEN(limited));
+    host.now += USEC_SEC / 2;
+    ask("later", "1234 0100 0001 0000 0000 0000" QUESTION);
+    assert_reply("later", "1234 8180 0001 0001 0000 0000" QUESTION A_RECORD);
+}
+
+static void test_whom_the_rate_limit_spares(void **state)
+{
+    const char *query = "1234 0100 0001 0000 0000 0000" QUESTION;
+    const char *cookie = "1234 0100 0001 0000 0000 0001" QUESTION COOKIE_OPT("001c", OUR_COOKIE);
+
+    speak_cookies();
+    limit_rate(1);
+    use_up("198.51.100.100", 1);
+    for (unsigned i = 0; i < 20; i++) {
+        client_at("198.51.100.100", ENGINE_TCP);
+        ask("over TCP", query);
+        assert_reply("over TCP", "1234 8180 0001 0001 0000 0000" QUESTION A_RECORD);
+        client_at("198.51.100.100", ENGINE_UDP);
+        ask("with our cookie", cookie);
+        assert_reply(
+            "with our cookie",
+            "1234 8180 0001 0001 0000 0001" QUESTION A_RECORD COOKIE_OPT("001c", OUR_COOKIE));
+    }
+    client_at("198.51.100.101", ENGINE_UDP);
+    ask("another", query);
+    assert_reply("another", "1234 8180 0001 0001 0000 0000" QUESTION A_RECORD);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_limited_dropped), 0);
+    client_at("198.51.100.100", ENGINE_UDP);
+    ask("without it", query);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_limited_dropped), 1);
+    limit_rate(0);
+    ask("no limit any more", query);
+    assert_reply("no limit any more", "1234 8180 0001 0001 0000 0000" QUESTION A_RECORD);
+}
+
+// Refusals are no better to be flooded with.
+static void test_refusals_are_limited(void **state)
+{
+    const char *query = "1234 0100 0001 0000 0000 0000" QUESTION;
+    unsigned told = 0;
+
+    allow_only("192.0.2.0/24", POLICY_REFUSE_REFUSED);
+    limit_rate(1);
+    for (unsigned i = 0; i < 20; i++) {
+        client_at("198.51.100.100", ENGINE_UDP);
+        ask("refused", query);
+        told += !client.silent;
+    }
+    assert_int_equal(told, POLICY_LIMIT_BURST / USEC_SEC);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_not_allowed), 20);
 }
 
 static const struct exchange local[] = {
@@ -1220,6 +1549,15 @@ int main(void)
         CASE(test_silence),
         CASE(test_malformed),
         CASE(test_turned_away),
+        CASE(test_clients_that_are_not_allowed),
+        CASE(test_clients_that_are_allowed),
+        CASE(test_a_response_from_elsewhere_gets_silence),
+        CASE(test_cookies),
+        CASE(test_cookies_of_others_and_of_yesterday),
+        CASE(test_no_cookies_without_a_secret),
+        CASE(test_rate_limit),
+        CASE(test_whom_the_rate_limit_spares),
+        CASE(test_refusals_are_limited),
         CASE(test_answered_locally),
         CASE(test_private_reverse_as_configured),
         CASE(test_what_the_upstream_is_asked),

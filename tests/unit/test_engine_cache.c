@@ -140,6 +140,7 @@ static int begin_with(uint32_t max_in_flight)
 {
     options = (struct engine_options){
         .max_in_flight = max_in_flight,
+        .policy = {.allow_count = 1, .allow = {{.kind = POLICY_PREFIX_ANY}}},
         .cache =
             {
                 .size = 1024 * 1024,

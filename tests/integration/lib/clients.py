@@ -114,6 +114,17 @@ def describe(reply: dns.message.Message) -> str:
 # Raw clients
 
 
+def bound_to(host: str):
+    """For `make_socket`: clients of that address, such as one of 127.0.0.0/8 or a namespace's."""
+
+    def make(family, kind):
+        sock = socket.socket(family, kind)
+        sock.bind((host, 0))
+        return sock
+
+    return make
+
+
 class UdpClient:
     """A UDP socket, connected to the server, for raw datagrams."""
 
@@ -155,8 +166,10 @@ class UdpClient:
 class TcpClient:
     """A TCP connection to the server: pipelined messages, or any octets at all."""
 
-    def __init__(self, server: Address, receive_buffer: int | None = None):
-        self.sock = socket.socket(server.family, socket.SOCK_STREAM)
+    def __init__(
+        self, server: Address, receive_buffer: int | None = None, make_socket=socket.socket
+    ):
+        self.sock = make_socket(server.family, socket.SOCK_STREAM)
         if receive_buffer:
             self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
         self.sock.settimeout(scaled(PATIENCE))

@@ -18,8 +18,8 @@ class _TcpExchange(TcpClient):
         return self.receive(timeout)
 
 
-def connect(server: Address, transport: str) -> UdpClient | TcpClient:
-    return UdpClient(server) if transport == "udp" else _TcpExchange(server)
+def connect(server: Address, transport: str, **options) -> UdpClient | TcpClient:
+    return (UdpClient if transport == "udp" else _TcpExchange)(server, **options)
 
 
 def assert_no_answer_yet(client) -> None:

@@ -1,0 +1,24 @@
+#include "policy/limit.h"
+
+#include <string.h>
+
+void policy_limit_init(struct policy_limit *limit, const struct siphash_key *secret)
+{
+    memset(limit, 0, sizeof(*limit));
+    limit->secret = *secret;
+}
+
+enum policy_limit_verdict policy_limit_check(struct policy_limit *limit,
+                                             const struct policy_rate_limit *options,
+                                             const struct address *client, usec_t now)
+{
+    const struct rate_limit_prefix prefix = {options->ipv4_prefix, options->ipv6_prefix};
+    size_t slot = rate_limit_slot(&limit->secret, client, &prefix, POLICY_LIMIT_SLOTS);
+
+    if (rate_limit_pass(&limit->slots[slot], options->rate, POLICY_LIMIT_BURST, now))
+        return POLICY_LIMIT_PASS;
+    if (options->slip == 0 || ++limit->over[slot] < options->slip)
+        return POLICY_LIMIT_DROP;
+    limit->over[slot] = 0;
+    return POLICY_LIMIT_SLIP;
+}
