@@ -82,7 +82,23 @@ def _rows(data) -> list[Row]:
         _of_memory(data, "100k", "… with 100,000 answers"),
         _of_memory(data, "1M", "… with 1,000,000 answers"),
     ]
-    return [row for row in rows if row.values]
+    return [row for row in (*rows, *_encrypted_rows(data)) if row.values]
+
+
+ENCRYPTED = (
+    ("hit", "**hit over TLS** (dnsperf), 10 × 10 in flight: CPU a query, µs", 1),
+    ("handshake", "**handshake**, whole: CPU of the server, one query included, µs", 1),
+    ("resumed", "… resumed", 1),
+    ("idle", "**memory** for an idle client over TLS, kB", 1e-3),
+)
+
+
+def _encrypted_rows(data) -> list[Row]:
+    found = data.get("encrypted", {})
+    return [
+        Row(title, {s: rows[key] * factor for s, rows in found.items() if key in rows})
+        for key, title, factor in ENCRYPTED
+    ]
 
 
 def _peers(data) -> list[dict]:
@@ -232,6 +248,20 @@ def _aims(data) -> str:
             late["sotto"]["p99"]["median"] / noise,
             1,
         )
+    for row, title, limit in zip(
+        _encrypted_rows(data),
+        ("hit over TLS, CPU ÷ best peer", "handshake, CPU ÷ best peer"),
+        (0.4, 0.7),
+    ):
+        aim(title, ratio(row, best_peer(data, row)), limit)
+    if tls := data.get("encrypted", {}).get("sotto", {}):
+        if "resumed" in tls:
+            aim("handshake resumed ÷ whole", tls["resumed"] / tls["handshake"], 0.6)
+        if "idle" in tls:
+            aim("memory for an idle client over TLS, kB", tls["idle"] / 1000, 13, 1)
+        if "UDP hit beside" in tls:
+            beside = tls["UDP hit beside"] / tls["UDP hit without"]
+            aim("hit, UDP, CPU with 5,000 idle over TLS ÷ without", beside, 1.05)
     names = data.get("growth", {}).get("names", {}).get("hit", [])
     if len(names) > 1:
         aim(

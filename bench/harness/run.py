@@ -3,7 +3,7 @@
 import json
 import time
 
-from . import machine, measure, report, scenarios, subjects
+from . import encrypted, machine, measure, report, scenarios, subjects
 from .measure import Session
 from .processes import Failed, cpus
 from .setup import BUILD, ROOT, bench, say
@@ -12,7 +12,7 @@ __all__ = ["BUILD", "PARTS", "RESULTS", "SUBJECTS", "main"]
 
 RESULTS = ROOT / "bench" / "results"
 SUBJECTS = [kind.key for kind in subjects.ALL]
-PARTS = ["matrix", "dnsperf", "counts", "growth", "memory", "table"]
+PARTS = ["matrix", "dnsperf", "counts", "encrypted", "growth", "memory", "table"]
 
 # Seconds of one measurement, and rounds of the whole comparison.
 FULL = (1.5, 5)
@@ -80,6 +80,9 @@ def _measure(options, parts) -> dict:
         if "counts" in parts:
             say("instructions and allocations")
             data["instructions"] = measure.instructions(session)
+        if "encrypted" in parts:
+            say("clients over TLS")
+            data["encrypted"] = encrypted.measure(session)
         if "growth" in parts:
             say("growth")
             data["growth"] = measure.growth(session)

@@ -128,6 +128,15 @@ STUBBY = Kind(
     cannot={HIT: "has no cache", TCP_HIT: "has no cache"},
     note="single-threaded, no cache",
 )
+# What makes each listen over TLS too, at the end of its configuration or where it says `tls`.
+ENCRYPTED = {
+    "sotto": "tls:\n  certificates: [{{cert: {chain}, key: {key}}}]\n",
+    "unbound": "  interface: 127.0.0.1@{port}\n  tls-port: {port}\n"
+    '  tls-service-pem: "{chain}"\n  tls-service-key: "{key}"\n',
+    "dnsdist": 'addTLSLocal("127.0.0.1:{port}", "{chain}", "{key}", {{maxInFlight=100}})',
+    "kresd": "net.listen('127.0.0.1', {port}, {{ kind = 'tls' }})\nnet.tls('{chain}', '{key}')",
+}
+
 PEERS = [UNBOUND, DNSDIST, KRESD, SMARTDNS, STUBBY]
 ALL = [ECHO, RELAY, SOTTO, *PEERS]
 
@@ -174,6 +183,7 @@ class Subject:
         environment=None,
         affinity=None,
         ready_within: float = 10,
+        encrypted: bool = False,
     ):
         self.kind = kind
         self._folder = Path(tempfile.mkdtemp(prefix=f"{kind.key}-", dir=place.folder))
@@ -189,7 +199,8 @@ class Subject:
             self.port = self.program.port
             return
         self.port = processes.free_port()
-        config = self._configure(upstreams, authority, size, workers)
+        self.tls_port = processes.free_port() if encrypted else None
+        config = self._configure(upstreams, authority, size, workers, place.certificates)
         if kind is SOTTO:
             command = [place.sotto, "-c", config]
         else:
@@ -207,7 +218,7 @@ class Subject:
     def pid(self) -> int:
         return self.program.pid
 
-    def _configure(self, upstreams, authority, size, workers) -> Path:
+    def _configure(self, upstreams, authority, size, workers, made) -> Path:
         servers = "".join(
             f"    - url: tls://127.0.0.1:{upstream.port}#{certificates.NAME}\n"
             f"      ca-file: {authority}\n"
@@ -223,7 +234,13 @@ class Subject:
             "sotto_servers": servers,
             "sotto_strategy": "balance" if len(upstreams) > 1 else "failover",
             "sotto_user": "user: root" if os.geteuid() == 0 else "",
+            "sotto_tls_listen": f"  - tls://127.0.0.1:{self.tls_port}" if self.tls_port else "",
+            "tls": "",
         }
+        if self.tls_port:
+            values["tls"] = ENCRYPTED[self.kind.key].format(
+                port=self.tls_port, chain=made.chain, key=made.key
+            )
         template = string.Template((TEMPLATES / self.kind.template).read_text())
         config = self._folder / self.kind.template
         config.write_text(template.substitute(values))
