@@ -30,6 +30,7 @@ static void stop_waiting(struct query *query)
     struct engine *engine = query->engine;
 
     list_remove(&query->node);
+    engine->waiting.held[query->share]--;
     engine->host_ops->disarm(engine->host, &query->timer);
 }
 
@@ -67,6 +68,7 @@ static void wait_for(struct flight *flight, struct query *query, usec_t until)
 
     query->flight = flight;
     list_append(&flight->waiters, &query->node);
+    engine->waiting.held[query->share]++;
     wheel_timer_init(&query->timer, on_query_timer);
     if (until != USEC_NEVER)
         engine->host_ops->arm(engine->host, &query->timer, until);
@@ -91,10 +93,21 @@ static struct flight *find(struct engine *engine, const struct cache_key *key)
     return NULL;
 }
 
-static struct flight *make(struct engine *engine, const struct cache_key *key,
-                           const uint8_t *question, const struct address *client)
+// The last places are for clients that have few.
+static bool may_fly(const struct engine *engine, const struct query *cause)
 {
-    struct flight *flight = slab_take(&engine->flights);
+    size_t taken = engine->flights.used, places = engine->options.max_in_flight;
+
+    if (!cause)
+        return policy_share_is_ample(taken, places);
+    return policy_share_allows(&engine->asking, cause->share, taken, places);
+}
+
+// `cause` is NULL for a refresh. NULL if there is no room.
+static struct flight *make(struct engine *engine, const struct cache_key *key,
+                           const uint8_t *question, const struct query *cause)
+{
+    struct flight *flight = may_fly(engine, cause) ? slab_take(&engine->flights) : NULL;
 
     if (!flight)
         return NULL;
@@ -102,7 +115,9 @@ static struct flight *make(struct engine *engine, const struct cache_key *key,
     flight->answer = NULL;
     flight->started = engine_now(engine);
     flight->generation = cache_generation(engine->cache);
-    flight->client = client ? *client : (struct address){.family = AF_UNSPEC};
+    flight->client = cause ? cause->client.peer : (struct address){.family = AF_UNSPEC};
+    flight->share = cause ? cause->share : POLICY_SHARE_NOBODY;
+    engine->asking.held[flight->share]++;
     cache_key_copy(&flight->key, key);
     memcpy(flight->question, question, key->size);
     list_init(&flight->waiters);
@@ -122,7 +137,7 @@ bool flight_refresh(struct engine *engine, const struct cache_key *key)
     return flight != NULL;
 }
 
-// No room for one more question: what is left is a stale answer.
+// No room for one more question, or for one more of this client: what is left is a stale answer.
 static void answer_without(struct query *query, const struct cache_key *key)
 {
     struct cache_found found;
@@ -141,12 +156,18 @@ static void join(struct query *query, const struct cache_key *key, usec_t until)
     struct engine *engine = query->engine;
     struct flight *flight = find(engine, key);
 
+    // Itself it is in flight already.
+    if (!policy_share_allows(&engine->waiting, query->share, engine->in_flight - 1,
+                             engine->options.max_in_flight)) {
+        answer_without(query, key);
+        return;
+    }
     if (flight) {
         counter_inc(engine->counters, COUNTER_queries_joined);
         wait_for(flight, query, until);
         return;
     }
-    flight = make(engine, key, query->question, &query->client.peer);
+    flight = make(engine, key, query->question, query);
     if (!flight) {
         answer_without(query, key);
         return;
@@ -159,6 +180,7 @@ void flight_join(struct query *query, const struct cache_key *key, usec_t stale_
 {
     query->arrived = engine_now(query->engine);
     query->deadline = USEC_NEVER;
+    query->share = policy_share_slot(cache_secret(query->engine->cache), &query->client.peer);
     join(query, key, stale_at);
 }
 
@@ -236,6 +258,7 @@ static void land(struct flight *flight, const struct upstream_result *result,
         else
             answer_failure(query, result, verdict, state, &found);
     }
+    engine->asking.held[flight->share]--;
     slab_give(&engine->flights, flight);
     engine_drained_if_idle(engine);
 }

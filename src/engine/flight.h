@@ -25,6 +25,7 @@ struct flight {
     usec_t started;
     uint64_t generation;   // the cache's when it started
     struct address client; // who caused it; AF_UNSPEC: a refresh
+    size_t share;          // its slot
     struct cache_key key;
     uint8_t question[DNS_QUESTION_MAX]; // as the first client wrote it
 };

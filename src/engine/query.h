@@ -8,6 +8,7 @@
 #include "policy/cookie.h"
 #include "policy/limit.h"
 #include "policy/local.h"
+#include "policy/share.h"
 
 #define ENGINE_FLIGHT_BUCKETS 1024
 
@@ -29,6 +30,8 @@ struct engine {
     struct slab queries;
     unsigned in_flight;
     struct slab flights;
+    struct policy_share waiting; // queries that wait for a flight
+    struct policy_share asking;  // flights, by the client that caused them
     struct list flight_buckets[ENGINE_FLIGHT_BUCKETS];
     struct list late; // queries that are to ask again
     struct task ask_late;
@@ -46,6 +49,7 @@ struct query {
     struct flight *flight;
     struct list node;         // among the flight's waiters
     struct wheel_timer timer; // when it stops waiting
+    size_t share;             // its client's slot
     usec_t arrived;
     usec_t deadline; // USEC_NEVER: the flight's
 

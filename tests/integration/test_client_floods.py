@@ -16,10 +16,15 @@ from lib.clients import (
     assert_failed,
     assert_own_answer,
     assert_own_raw,
+    bound_to,
     ident_of,
 )
 from lib.faulty_dot import answer, by_name, hold
 from lib.timing import wait_until
+
+
+# Of 100 in flight: the last eighth is for clients that have few.
+ONE_CLIENTS = 88
 
 
 def test_a_thousand_identical_queries_at_once(dot_server, forward):
@@ -136,17 +141,37 @@ def test_more_queries_in_flight_than_allowed_are_told_so(dot_server, forward):
     sotto = forward(server, process=one_worker, timeout=5.0, **{"max-in-flight": 100})
     assert_own_answer(ask(sotto.address, "warm-up.test"), "warm-up.test")
     with UdpClient(sotto.address) as flooder:
-        for number in range(100):
+        for number in range(ONE_CLIENTS):
             flooder.send(wire.query(f"flood-{number}.test", ident=number))
-        server.wait_for(lambda: len(server.queries_starting("flood")) == 100, "the flood")
+        server.wait_for(lambda: len(server.queries_starting("flood")) == ONE_CLIENTS, "the flood")
         for tcp in (False, True):
             reply = ask(sotto.address, "too-many.test", tcp=tcp)
             assert_failed(reply, dns.rcode.SERVFAIL, "too many queries")
         assert sotto.count("overload") == 2
         for query in server.queries_starting("flood"):
             query.connection.answer(query)
-        flooder.receive_own([f"flood-{number}.test" for number in range(100)])
+        flooder.receive_own([f"flood-{number}.test" for number in range(ONE_CLIENTS)])
     assert_own_answer(ask(sotto.address, "room-again.test"), "room-again.test")
+
+
+def test_others_have_their_share_of_what_one_client_fills(dot_server, forward):
+    """C7: it is the one that has most that is refused, and not for what is at hand."""
+    server = dot_server(on_query=by_name(answer, flood=hold))
+    one_worker = {"workers": 1}
+    config = {"max-in-flight": 100, "cache": {"size": "1MiB"}}
+    sotto = forward(server, process=one_worker, timeout=5.0, **config)
+    assert_own_answer(ask(sotto.address, "known.test"), "known.test")
+    with UdpClient(sotto.address) as flooder:
+        for number in range(1000):
+            flooder.send(wire.query(f"flood-{number}.test", ident=number))
+        sotto.wait_count("overload", 1000 - ONE_CLIENTS)
+        assert len(server.queries_starting("flood")) == ONE_CLIENTS
+        for number in range(20):
+            name = f"other-{number}.test"
+            with UdpClient(sotto.address, bound_to("127.0.0.2")) as other:
+                assert_own_raw(other.exchange(wire.query(name)), name)
+        assert_own_answer(ask(sotto.address, "known.test"), "known.test")
+        assert_failed(ask(sotto.address, "new.test"), dns.rcode.SERVFAIL, "too many queries")
 
 
 @pytest.mark.parametrize("rdtype", [wire.ANY, wire.TXT])

@@ -1460,6 +1460,75 @@ static void test_limit_is_reloaded(void **state)
     complete_all();
 }
 
+// A question of its own, from this address; returns whether it waits for the upstream.
+static bool waits(const char *from, const char *name)
+{
+    char query[100];
+    struct wire wire;
+
+    client_at(from, ENGINE_UDP);
+    snprintf(query, sizeof(query), "1234 0100 0001 0000 0000 0000 {%s} 0001 0001", name);
+    wire = wire_of(query);
+    query_wire(wire.bytes, wire.size);
+    wire_free(&wire);
+    if (client.answers == 0)
+        return true;
+    assert_int_equal(client.message[3] & 15, DNS_RCODE_SERVFAIL);
+    return false;
+}
+
+static unsigned fill_from(const char *from, const char *prefix)
+{
+    unsigned count = 0;
+    char name[32];
+
+    do
+        snprintf(name, sizeof(name), "%s%u.test", prefix, count);
+    while (waits(from, name) && ++count < 100);
+    return count;
+}
+
+// The last places are for those who have few.
+static void test_fair_share(void **state)
+{
+    struct wire wire;
+
+    upstream.async = true;
+    assert_int_equal(fill_from("192.0.2.1", "a"), 18);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_overload), 1);
+    assert_true(waits("192.0.2.2", "b.test"));
+    assert_false(waits("192.0.2.2", "c.test"));
+    assert_true(waits("2001:db8::1", "d.test"));
+    assert_false(waits("198.51.100.1", "e.test")); // there is none left
+    // What need not wait is answered, whoever asks.
+    complete(upstream.waiting[--upstream.waiting_count]);
+    client_at("192.0.2.1", ENGINE_UDP);
+    wire = wire_of("1234 0100 0001 0000 0000 0000 {localhost} 0001 0001");
+    query_wire(wire.bytes, wire.size);
+    wire_free(&wire);
+    assert_int_equal(client.answers, 1);
+    assert_int_equal(client.message[3] & 15, DNS_RCODE_NOERROR);
+    assert_false(waits("192.0.2.1", "f.test"));
+    // Nobody holds any longer what was answered.
+    complete_all();
+    assert_int_equal(fill_from("192.0.2.3", "g"), 18);
+    assert_int_equal(fill_from("192.0.2.1", "h"), 1);
+}
+
+// All who ask the same wait for one flight, and have their shares of the room to wait.
+static void test_fair_share_of_one_question(void **state)
+{
+    unsigned count = 0;
+
+    upstream.async = true;
+    while (waits("192.0.2.1", "same.test"))
+        count++;
+    assert_int_equal(count, 18);
+    assert_int_equal(upstream.asked, 1);
+    assert_true(waits("192.0.2.2", "same.test"));
+    assert_true(waits("192.0.2.3", "other.test"));
+}
+
 static unsigned drained;
 
 static void on_drained(void *context)
@@ -1577,6 +1646,8 @@ int main(void)
         CASE(test_each_query_its_own_answer),
         cmocka_unit_test_setup_teardown(test_overload, begin_small, end),
         cmocka_unit_test_setup_teardown(test_limit_is_reloaded, begin_small, end),
+        cmocka_unit_test_setup_teardown(test_fair_share, begin_small, end),
+        cmocka_unit_test_setup_teardown(test_fair_share_of_one_question, begin_small, end),
         CASE(test_drained_at_once),
         CASE(test_drained_with_the_last_answer),
         CASE(test_drained_by_a_query_that_is_answered_locally),

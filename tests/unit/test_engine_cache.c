@@ -575,6 +575,34 @@ static void test_no_room_for_more_questions_but_a_stale_answer(void **state)
     assert_int_equal(count(COUNTER_queries_overload), 1);
 }
 
+static int begin_with_16(void **state)
+{
+    return begin_with(16);
+}
+
+// What nobody waits for does not take the last places.
+static void test_refreshes_leave_room_for_questions(void **state)
+{
+    char name[32];
+
+    options.cache.stale_after = 0;
+    configure();
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "%u.test", i);
+        learn(name);
+    }
+    pass(61 * USEC_SEC);
+    asked = 0;
+    for (unsigned i = 0; i < 20; i++) {
+        snprintf(name, sizeof(name), "%u.test", i);
+        assert_address(ask(0, name), 30);
+    }
+    assert_int_equal(asked, 14);
+    assert_int_equal(ask(1, "new.test")->answers, 0);
+    assert_int_equal(ask(2, "newer.test")->answers, 0);
+    assert_answered(ask(3, "newest.test"), DNS_RCODE_SERVFAIL);
+}
+
 static void on_drained(void *context)
 {
     ++*(unsigned *)context;
@@ -877,6 +905,8 @@ int main(void)
         CASE(test_the_late_get_what_comes_in_their_time),
         CASE(test_one_worker_finds_what_another_kept),
         cmocka_unit_test_setup_teardown(test_no_room_for_more_questions, begin_small, end),
+        cmocka_unit_test_setup_teardown(test_refreshes_leave_room_for_questions, begin_with_16,
+                                        end),
         cmocka_unit_test_setup_teardown(test_no_room_for_more_questions_but_a_stale_answer,
                                         begin_small, end),
         CASE(test_it_is_not_done_while_another_worker_owes_an_answer),
