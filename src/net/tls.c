@@ -135,6 +135,8 @@ int tls_handshake(struct tls *tls)
     if (gnutls_session_is_resumed(tls->session))
         tls->verified = true;
     tls->established = true;
+    if (tls->credentials)
+        tls_server_send_ticket(tls);
     return E_OK;
 }
 

@@ -59,3 +59,6 @@ int tls_verify_peer(gnutls_session_t session);
 // What clients' and servers' sessions have in common. NULL out of memory.
 NODISCARD struct tls *tls_session_new(unsigned flags, gnutls_certificate_credentials_t credentials,
                                       gnutls_priority_t priority, tls_push_fn *push, void *owner);
+
+// To a client whose handshake is done.
+NONNULL void tls_server_send_ticket(struct tls *tls);
