@@ -25,11 +25,11 @@ struct tcp_client {
     struct address address;      // the listening address that it came by
     uint32_t transport;          // LISTENER_TCP or LISTENER_TLS
     unsigned in_flight;
-    bool waiting;  // messages were read that may not be handled yet
-    bool ended;    // the client sends no more
-    bool retiring; // and shall not be heard any more
-    bool released; // the stream is gone; the memory goes with the last answer
-    usec_t started;
+    bool waiting;         // messages were read that may not be handled yet
+    bool asked;           // something, once
+    bool ended;           // the client sends no more
+    bool retiring;        // and shall not be heard any more
+    bool released;        // the stream is gone; the memory goes with the last answer
     usec_t active;        // the last query or answer
     usec_t partial_since; // a message is not whole since then; USEC_NEVER: none
     usec_t blocked_since; // it does not read since then; USEC_NEVER: it does
@@ -101,6 +101,7 @@ static bool on_message(void *context, const uint8_t *message, size_t size)
     struct tcp_client *client = context;
 
     client->in_flight++;
+    client->asked = true;
     client->active = loop_now(client->listener->loop);
     engine_query(client->listener->engine, &client->client, message, size);
     return !is_closed(client) && may_handle(client);
@@ -188,15 +189,22 @@ static void on_drained(struct stream *stream)
     loop_at_turn_end(client->listener->loop, &client->resume);
 }
 
+// When an open connection is first looked at.
+static usec_t first_look(const struct listener *listener)
+{
+    return MIN(listener->limits.tcp_idle_timeout, listener->limits.tcp_message_timeout);
+}
+
 static void on_opened(struct stream *stream)
 {
     struct tcp_client *client = container_of(stream, struct tcp_client, stream);
-    struct counters *counters = client->listener->counters;
+    struct listener *listener = client->listener;
 
-    counter_inc(counters, COUNTER_tls_handshakes);
+    counter_inc(listener->counters, COUNTER_tls_handshakes);
     if (tls_resumed(stream->tls))
-        counter_inc(counters, COUNTER_tls_handshakes_resumed);
-    client->active = loop_now(client->listener->loop);
+        counter_inc(listener->counters, COUNTER_tls_handshakes_resumed);
+    client->active = loop_now(listener->loop);
+    loop_arm(listener->loop, &client->timer, client->active + first_look(listener));
 }
 
 // Scanners and crawlers fail all day long; but whoever sets up a browser wants to know.
@@ -222,7 +230,7 @@ static void on_failed(struct stream *stream, enum stream_phase phase, const char
     if (handshake)
         counter_inc(client->listener->counters, COUNTER_tls_handshakes_failed);
     // With TLS 1.3 a client says only after the handshake that it does not trust us.
-    if (handshake || (client->transport == LISTENER_TLS && client->active == client->started))
+    if (handshake || (client->transport == LISTENER_TLS && !client->asked))
         log_refusal(client, reason);
     detach(client);
 }
@@ -303,7 +311,7 @@ void tcp_client_start(const struct tcp_listener *tcp, int fd, const struct addre
     client->listener = listener;
     client->address = tcp->address;
     client->transport = tcp_listener_transport(tcp);
-    client->started = client->active = now;
+    client->active = now;
     client->partial_since = client->blocked_since = USEC_NEVER;
     client->client = (struct engine_client){
         .ops = &client_ops,
@@ -321,8 +329,7 @@ void tcp_client_start(const struct tcp_listener *tcp, int fd, const struct addre
     list_append(&listener->idle, &client->idle);
     listener->client_count++;
     loop_arm(listener->loop, &client->timer,
-             now + (tls ? limits->tls_handshake_timeout
-                        : MIN(limits->tcp_idle_timeout, limits->tcp_message_timeout)));
+             now + (tls ? limits->tls_handshake_timeout : first_look(listener)));
 }
 
 bool tcp_client_evict(struct listener *listener)

@@ -95,6 +95,10 @@ static int fail(struct tls *tls, int code)
     if (code == GNUTLS_E_FATAL_ALERT_RECEIVED)
         snprintf(tls->reason, sizeof(tls->reason), "the peer sent the alert: %s",
                  gnutls_alert_get_name(gnutls_alert_get(tls->session)));
+    else if (code == GNUTLS_E_DECRYPTION_FAILED && tls->credentials && !tls->established)
+        // OpenSSL's way to say that it does not like the certificate: an alert in the clear.
+        snprintf(tls->reason, sizeof(tls->reason),
+                 "the client gave up, in the clear; it may not trust the certificate");
     else if (code == GNUTLS_E_UNEXPECTED_PACKET_LENGTH || code == GNUTLS_E_UNEXPECTED_PACKET)
         snprintf(tls->reason, sizeof(tls->reason), "the peer does not speak TLS on this port (%s)",
                  gnutls_strerror(code));

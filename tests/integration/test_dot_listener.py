@@ -245,6 +245,13 @@ def test_only_clients_with_a_certificate_of_the_authority(
     sotto.wait_log("TLS with 127.0.0.1:.* failed")
 
 
+def test_a_client_that_does_not_trust_us_is_in_the_log(sotto, place, other_authority):
+    """Each library has its way to say so."""
+    with pytest.raises(ssl.SSLCertVerificationError):
+        TlsClient(place, other_authority)
+    sotto.wait_log("TLS with 127.0.0.1:.* failed: .*may not trust the certificate")
+
+
 # Those who come to the wrong door, or do not come in
 
 
@@ -318,6 +325,16 @@ def test_a_handshake_has_its_time(server, forward, encrypted, authority):
     with TlsClient(place, authority) as client:
         client.send(wire.query("www.example.test"))
         assert_own_raw(client.receive(), "www.example.test")
+
+
+def test_a_client_that_says_nothing_after_the_handshake(server, forward, encrypted, authority):
+    """C1: its time is that of any idle connection, however much a handshake may take."""
+    sotto = forward(server, **encrypted, tcp={"idle-timeout": "500ms"})
+    with TlsClient(sotto.listener("tls"), authority) as client, within(3):
+        started = time.monotonic()
+        assert is_closed(client)
+        assert time.monotonic() - started >= 0.4
+    assert sotto.count("idle clients") == 1
 
 
 def test_many_who_shake_hands_do_not_keep_others_waiting(server, forward, encrypted):

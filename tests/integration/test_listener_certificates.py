@@ -117,6 +117,22 @@ def test_a_reload_with_a_broken_pair_changes_nothing(sotto, files, authority, id
     assert_own_answer(ask(sotto.address, "www.example.test"), "www.example.test")
 
 
+def test_a_ticket_ends_with_its_certificate(sotto, files, authority):
+    """It stands for what was proven when it was made."""
+    place = sotto.listener("tls")
+    context = tls_context(authority)
+    with TlsClient(place, context=context) as client:
+        client.send(wire.query("www.example.test"))
+        client.receive()
+        session = client.sock.session
+        client.close()
+    for reused in (True, False):
+        with TlsClient(place, context=context, session=session) as client:
+            assert client.sock.session_reused == reused
+        files.replace(authority.issue())
+        sotto.reload()
+
+
 def test_a_reload_names_other_files(sotto, authority):
     other = authority.issue()
     sotto.reload({**sotto.config, "tls": {"certificates": [certificate_files(other)]}})

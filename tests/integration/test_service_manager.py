@@ -8,7 +8,9 @@ import time
 
 import pytest
 
-from lib.clients import TcpClient, ask, assert_own_answer
+from lib import dns_wire as wire
+from lib.clients import TcpClient, TlsClient, ask, assert_own_answer, assert_own_raw
+from lib.ports import ReservedPort
 from lib.run_once import binary_of, run_to_end
 from lib.timing import scaled
 
@@ -21,6 +23,10 @@ for kind in kinds:
     if kind == "x":
         sock = socket.socket(socket.AF_UNIX)
         sock.bind("")
+    elif kind == "p":
+        sock = socket.socket()
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sock.bind(("127.0.0.1", int(os.environ["PASSED_PORT"])))
     else:
         family = socket.AF_INET6 if kind in "UT" else socket.AF_INET
         sock = socket.socket(family, socket.SOCK_DGRAM if kind in "uU" else socket.SOCK_STREAM)
@@ -38,7 +44,8 @@ os.execvp(command[0], command)
 
 
 def activating(kinds: str, pid: str = ""):
-    """A `wrap` that passes sockets: u, t for UDP and TCP over IPv4, U, T over IPv6, x for others."""
+    """A `wrap` that passes sockets: u, t for UDP and TCP over IPv4, U, T over IPv6, x for others; p
+    for TCP on the port that PASSED_PORT says."""
     return lambda command: [sys.executable, "-c", LAUNCHER, kinds, pid, *command]
 
 
@@ -126,6 +133,26 @@ def test_passed_sockets_stay_over_a_reload(dot_server, forward):
             assert_own_answer(ask(udp, f"udp-{number}.test"), f"udp-{number}.test")
             assert_own_answer(ask(tcp, f"tcp-{number}.test", tcp=True), f"tcp-{number}.test")
     assert len(sotto.listeners) == 2
+
+
+def test_a_passed_socket_that_is_listed_with_tls_is_encrypted(
+    dot_server, forward, encrypted, authority
+):
+    """It does not speak in the clear on a port that the configuration has as tls://."""
+    port = ReservedPort()
+    encrypted["listen"] = [f"tls://127.0.0.1:{port.number}"]
+    options = {"wrap": activating("pu"), "environment": {"PASSED_PORT": str(port.number)}}
+    sotto = forward(dot_server(), process=options, **encrypted)
+    try:
+        for _ in range(2):
+            with TlsClient(sotto.listener("tls"), authority) as client:
+                client.send(wire.query("www.example.test"))
+                assert_own_raw(client.receive(), "www.example.test")
+            sotto.reload()
+        assert sotto.listener("tls").port == port.number
+        assert_own_answer(ask(sotto.listener("udp"), "name.test"), "name.test")
+    finally:
+        port.release()
 
 
 def test_sockets_for_another_process_are_left_alone(dot_server, forward):

@@ -403,10 +403,37 @@ static void test_watched_descriptor(void **state)
     assert_int_equal(watched.closed, 1);
 }
 
+// ---- Handshakes
+
+static unsigned admitted[3];
+
+// As many as are let in, in each of three turns.
+static void knock(struct probe *probe)
+{
+    while (admitted[probe->ran - 1] < 100 && loop_handshake_admit(&loop))
+        admitted[probe->ran - 1]++;
+    if (probe->ran < ARRAY_LEN(admitted))
+        arm(probe, USEC_MSEC);
+    else
+        loop_stop(&loop);
+}
+
+static void test_a_turn_has_few_handshakes(void **state)
+{
+    struct probe probe;
+
+    probe_init(&probe, knock);
+    arm(&probe, USEC_MSEC);
+    loop_run(&loop);
+    for (size_t i = 0; i < ARRAY_LEN(admitted); i++)
+        assert_in_range(admitted[i], 1, 10);
+}
+
 int main(void)
 {
 #define CASE(name) cmocka_unit_test_setup_teardown(name, begin, end)
     const struct CMUnitTest tests[] = {
+        CASE(test_a_turn_has_few_handshakes),
         CASE(test_timers_fire_in_order),
         CASE(test_disarmed_and_moved_timers),
         CASE(test_timer_armed_by_itself),
