@@ -16,6 +16,8 @@ struct status {
     usec_t uptime;
     struct cache_usage cache;
     uint64_t counters[COUNTER_COUNT]; // of all workers
+    uint32_t certificate_count;
+    struct status_certificate certificates[STATUS_CERTIFICATES_MAX];
     uint32_t worker_count;
     struct status_worker *workers; // the status's own, from malloc()
 };

@@ -1,3 +1,5 @@
+#include <inttypes.h>
+
 #include "admin/status.h"
 #include "base/json.h"
 
@@ -59,6 +61,18 @@ static void print_sum(struct json *json, const struct status_upstream_sum *sum)
     json_close(json, '}');
 }
 
+static void print_certificate(struct json *json, const struct status_certificate *certificate)
+{
+    char seconds[24];
+
+    snprintf(seconds, sizeof(seconds), "%" PRId64, certificate->seconds_left);
+    json_open(json, NULL, '{');
+    json_text(json, "listener", certificate->listener);
+    json_text(json, "name", certificate->name);
+    json_word(json, "seconds_left", seconds);
+    json_close(json, '}');
+}
+
 static void print_cache(struct json *json, const struct status *status)
 {
     double ratio = status_hit_ratio(status);
@@ -92,6 +106,10 @@ void status_print_json(const struct status *status, FILE *out)
     json_open(&json, "workers", '[');
     for (uint32_t i = 0; i < status->worker_count; i++)
         print_worker(&json, &status->workers[i]);
+    json_close(&json, ']');
+    json_open(&json, "certificates", '[');
+    for (uint32_t i = 0; i < status->certificate_count; i++)
+        print_certificate(&json, &status->certificates[i]);
     json_close(&json, ']');
     print_cache(&json, status);
     json_open(&json, "counters", '{');

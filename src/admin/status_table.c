@@ -139,6 +139,20 @@ static void fill_worker(const void *context, unsigned number, struct row *row)
     set_number(row->cells[5], worker->tcp_clients);
 }
 
+static void fill_certificate(const void *context, unsigned number, struct row *row)
+{
+    const struct status *status = context;
+    const struct status_certificate *certificate = &status->certificates[number];
+    int64_t days = certificate->seconds_left / 86400;
+
+    copy_harmless(row->cells[0], CELL_SIZE, certificate->listener);
+    copy_harmless(row->cells[1], CELL_SIZE, *certificate->name ? certificate->name : "-");
+    if (certificate->seconds_left <= 0)
+        strcpy(row->cells[2], "it has ended");
+    else
+        snprintf(row->cells[2], CELL_SIZE, "%" PRId64 " day%s", days, days == 1 ? "" : "s");
+}
+
 static void fill_queries(const void *context, unsigned number, struct row *row)
 {
     const uint64_t *counters = ((const struct status *)context)->counters;
@@ -191,6 +205,12 @@ void status_print_table(const struct status *status, FILE *out)
                                      status->worker_count,
                                      fill_worker,
                                      status});
+    if (status->certificate_count > 0)
+        print_table(out, &(struct table){{"LISTENER", "CERTIFICATE", "ENDS IN"},
+                                         3,
+                                         status->certificate_count,
+                                         fill_certificate,
+                                         status});
     print_table(out,
                 &(struct table){{"QUERIES", "FROM CACHE", "STALE", "FORWARDED", "LOCAL", "FAILED"},
                                 0,

@@ -131,6 +131,11 @@ const char *certificates_name(const struct certificates *certificates)
     return certificates->next ? tls_credentials_name(certificates->next) : certificates->name;
 }
 
+time_t certificates_expire(const struct certificates *certificates)
+{
+    return certificates->expire;
+}
+
 int certificates_prepare(struct certificates *certificates,
                          const struct tls_server_options *options, char reason[TLS_REASON_SIZE])
 {

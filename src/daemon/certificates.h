@@ -37,6 +37,9 @@ NONNULL void certificates_abandon(struct certificates *certificates);
 NONNULL void certificates_look(struct certificates *certificates, const char *where,
                                struct log *log);
 
+// When the first of those that are shown ends (wall clock).
+NONNULL time_t certificates_expire(const struct certificates *certificates);
+
 // Logs which certificate ends soon, or has ended; at most once a day.
 NONNULL void certificates_warn(struct certificates *certificates, const char *where,
                                struct log *log);

@@ -42,6 +42,7 @@ struct daemon {
     usec_t save_at;             // when the main thread does so next
     usec_t look_at;             // and when it looks whether certificates have changed
     struct log *log;
+    pthread_mutex_t endpoints_lock; // held by the main thread to change them, by others to look
     struct list endpoints;
     bool activated; // the sockets came from the service manager
     struct control_socket control_socket;
@@ -330,10 +331,11 @@ static bool has_certificates(const struct daemon *daemon)
     return false;
 }
 
-static void look_at_certificates(const struct daemon *daemon)
+static void look_at_certificates(struct daemon *daemon)
 {
     char url[LISTENER_URL_SIZE];
 
+    pthread_mutex_lock(&daemon->endpoints_lock);
     list_for_each(node, &daemon->endpoints) {
         const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
 
@@ -342,6 +344,7 @@ static void look_at_certificates(const struct daemon *daemon)
         certificates_look(endpoint->certificates, endpoint_name(endpoint, url), daemon->log);
         certificates_warn(endpoint->certificates, url, daemon->log);
     }
+    pthread_mutex_unlock(&daemon->endpoints_lock);
 }
 
 static void log_certificates(const struct daemon *daemon)
@@ -359,27 +362,35 @@ static void log_certificates(const struct daemon *daemon)
     }
 }
 
-// Reads what the endpoints that stay are to show.
-static int prepare_certificates(const struct daemon *daemon, const struct listener_options *options,
-                                struct config_error *error)
+// Reads what an endpoint that stays is to show.
+static int prepare_one(const struct endpoint *endpoint, const struct listener_options *options,
+                       struct config_error *error)
 {
+    int place = endpoint_tls_place(options, &endpoint->wanted.address);
     char url[LISTENER_URL_SIZE], reason[TLS_REASON_SIZE];
     struct tls_server_options tls;
 
-    list_for_each(node, &daemon->endpoints) {
-        const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
-        int place = endpoint_tls_place(options, &endpoint->wanted.address);
+    if (!endpoint->certificates || place < 0)
+        return E_OK;
+    listener_tls_options(options, (uint32_t)place, &tls);
+    if (certificates_prepare(endpoint->certificates, &tls, reason) == E_OK)
+        return E_OK;
+    snprintf(error->text, sizeof(error->text), "listen: %s: %s", endpoint_name(endpoint, url),
+             reason);
+    return E_INVALID;
+}
 
-        if (!endpoint->certificates || place < 0)
-            continue;
-        listener_tls_options(options, (uint32_t)place, &tls);
-        if (certificates_prepare(endpoint->certificates, &tls, reason) == E_OK)
-            continue;
-        snprintf(error->text, sizeof(error->text), "listen: %s: %s", endpoint_name(endpoint, url),
-                 reason);
-        return E_INVALID;
-    }
-    return E_OK;
+static int prepare_certificates(struct daemon *daemon, const struct listener_options *options,
+                                struct config_error *error)
+{
+    int err = E_OK;
+
+    pthread_mutex_lock(&daemon->endpoints_lock);
+    list_for_each(node, &daemon->endpoints)
+        if (err == E_OK)
+            err = prepare_one(list_entry(node, struct endpoint, node), options, error);
+    pthread_mutex_unlock(&daemon->endpoints_lock);
+    return err;
 }
 
 // What those who ask over plain DNS are told of the endpoints that are, or will be, encrypted.
@@ -399,14 +410,16 @@ static void advertise(const struct list *endpoints, const struct listener_option
     }
 }
 
-static void end_certificates(const struct daemon *daemon, void (*end)(struct certificates *))
+static void end_certificates(struct daemon *daemon, void (*end)(struct certificates *))
 {
+    pthread_mutex_lock(&daemon->endpoints_lock);
     list_for_each(node, &daemon->endpoints) {
         const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
 
         if (endpoint->certificates)
             end(endpoint->certificates);
     }
+    pthread_mutex_unlock(&daemon->endpoints_lock);
 }
 
 // ---- The cache
@@ -458,11 +471,33 @@ static void flush_if_other_upstreams(struct daemon *daemon, const struct config 
 
 // ---- The control socket
 
+static void collect_certificates(struct daemon *daemon, struct status *status)
+{
+    time_t now = time(NULL);
+
+    pthread_mutex_lock(&daemon->endpoints_lock);
+    list_for_each(node, &daemon->endpoints) {
+        const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+        struct status_certificate *shown = &status->certificates[status->certificate_count];
+        char url[LISTENER_URL_SIZE];
+
+        if (!endpoint->certificates || status->certificate_count == STATUS_CERTIFICATES_MAX)
+            continue;
+        snprintf(shown->listener, sizeof(shown->listener), "%s", endpoint_name(endpoint, url));
+        snprintf(shown->name, sizeof(shown->name), "%s", certificates_name(endpoint->certificates));
+        shown->seconds_left = (int64_t)(certificates_expire(endpoint->certificates) - now);
+        status->certificate_count++;
+    }
+    pthread_mutex_unlock(&daemon->endpoints_lock);
+}
+
 static int on_collect(void *context, struct status *status)
 {
-    const struct daemon *daemon = context;
+    struct daemon *daemon = context;
     int err = collect_status(status, daemon->workers, daemon->worker_count, daemon->cache);
 
+    if (err == E_OK)
+        collect_certificates(daemon, status);
     status->uptime = loop_clock() - daemon->started_at;
     return err;
 }
@@ -621,6 +656,7 @@ static void apply(struct daemon *daemon, struct reload *reload)
         i += sem_wait(&applied) == 0;
     sem_destroy(&applied);
 
+    pthread_mutex_lock(&daemon->endpoints_lock);
     list_for_each(node, &daemon->endpoints) {
         struct endpoint *endpoint = list_entry(node, struct endpoint, node);
 
@@ -633,6 +669,7 @@ static void apply(struct daemon *daemon, struct reload *reload)
     list_for_each(opened_node, &reload->opened)
         log_endpoint(daemon, list_entry(opened_node, struct endpoint, node));
     list_splice(&daemon->endpoints, &reload->opened);
+    pthread_mutex_unlock(&daemon->endpoints_lock);
     log_not_applied(daemon, reload);
     flush_if_other_upstreams(daemon, reload->config);
     upstream_plan_unref(daemon->plan);
@@ -795,6 +832,7 @@ int daemon_run(const struct daemon_loader *loader)
 
     list_init(&daemon.endpoints);
     pthread_mutex_init(&daemon.cache_file, NULL);
+    pthread_mutex_init(&daemon.endpoints_lock, NULL);
     daemon.control_socket.fd = -1;
     // Every thread inherits this: only the main thread takes signals, when it waits for them.
     sigemptyset(&signals);

@@ -53,3 +53,15 @@ struct status_worker {
     uint32_t upstream_count;
     struct status_upstream upstreams[STATUS_UPSTREAMS_MAX];
 };
+
+// More encrypted listeners than these are not shown.
+#define STATUS_CERTIFICATES_MAX 32
+#define STATUS_LISTENER_SIZE 96
+#define STATUS_NAME_SIZE 256
+
+// What clients of an encrypted listener are shown.
+struct status_certificate {
+    char listener[STATUS_LISTENER_SIZE]; // its URL
+    char name[STATUS_NAME_SIZE];         // the first of the first certificate; "": it has none
+    int64_t seconds_left;                // of the one that ends first; negative: it has ended
+};

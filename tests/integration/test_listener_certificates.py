@@ -2,6 +2,7 @@
 
 import datetime
 import os
+import re
 import shutil
 import stat
 
@@ -151,6 +152,20 @@ def test_the_end_is_announced(server, forward, authority):
     ended.wait_log("error listener: tls://.* the certificate has ended")
     fine = started_with(60 * DAY)
     assert not fine.log_lines("certificate (ends|has ended)")
+
+
+def test_the_status_says_when_they_end(sotto, files, authority):
+    (shown,) = sotto.status()["certificates"]
+    place = sotto.listener("tls")
+    assert shown["listener"] == f"tls://127.0.0.1:{place.port}" and shown["name"] == "dot.test"
+    assert 27 * 86400 < shown["seconds_left"] < 30 * 86400
+    files.replace(authority.issue(names=["other.test"], valid_from=-3 * DAY, valid_for=DAY))
+    sotto.reload()
+    (shown,) = sotto.status()["certificates"]
+    assert shown["name"] == "other.test" and shown["seconds_left"] < 0
+    assert re.search(
+        rf"tls://127.0.0.1:{place.port} +other.test +it has ended", sotto.control("status")
+    )
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="needs root, to give up its privileges")

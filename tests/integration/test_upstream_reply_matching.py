@@ -169,7 +169,9 @@ def test_a_stream_of_unasked_replies_ends_the_connection(dot_server, forward):
     sotto = forward(server)
     name = "first.test"
     assert_own_answer(ask(sotto.address, name), name)
-    with Bystanders(sotto.address), within(HEARD_BY):
+    # Nobody else asks meanwhile: there is only this upstream, and each of the three connections that
+    # it spoils may take another's query with it.
+    with within(HEARD_BY):
         assert_failed(ask(sotto.address, "flood.test"))
     server.wait_any_closed()
     assert sotto.count("invalid connections") >= 1
