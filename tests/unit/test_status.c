@@ -225,10 +225,42 @@ static void test_json(void **state)
                "      \"reason\": \"connect: Connection refused\",\n"
                "      \"down_seconds\": 1.500000,\n");
     assert_has(text, "\"rtt_seconds\": 0.012345,\n");
-    assert_has(text, "    {\n      \"answered\": false\n    }\n  ],\n  \"cache\": {\n");
+    assert_has(text, "    {\n      \"answered\": false\n    }\n  ],\n  \"certificates\": [");
     assert_has(text, "\"hit_ratio\": 1.000000\n");
     assert_has(text, "  \"counters\": {\n    \"queries_udp\": 0,\n");
     assert_has(text, "\n  }\n}\n");
+    free(text);
+}
+
+static void add_certificate(const char *listener, const char *name, int64_t seconds_left)
+{
+    struct status_certificate *shown = &status.certificates[status.certificate_count++];
+
+    strcpy(shown->listener, listener);
+    strcpy(shown->name, name);
+    shown->seconds_left = seconds_left;
+}
+
+static void test_certificates(void **state)
+{
+    char *text = print(status_print_table);
+
+    assert_null(strstr(text, "CERTIFICATE")); // there are none
+    free(text);
+    add_certificate("tls://192.0.2.1:853", "dns.home.arpa", 86400 * 12 + 5);
+    add_certificate("tls://[::]:853", "", 86400);
+    add_certificate("tls://[::1]:853", "a\033b", -1); // as its issuer wrote it
+    text = print(status_print_table);
+    assert_has(text, "\ntls://192.0.2.1:853  dns.home.arpa  12 days\n");
+    assert_has(text, "\ntls://[::]:853       -              1 day\n");
+    assert_has(text, "  it has ended\n");
+    assert_null(strchr(text, '\033'));
+    free(text);
+    text = print(status_print_json);
+    assert_has(text, "      \"listener\": \"tls://192.0.2.1:853\",\n"
+                     "      \"name\": \"dns.home.arpa\",\n"
+                     "      \"seconds_left\": 1036805\n");
+    assert_has(text, "\"seconds_left\": -1\n");
     free(text);
 }
 
@@ -275,6 +307,7 @@ int main(void)
         cmocka_unit_test_setup(test_table, clear),
         cmocka_unit_test_setup(test_hostile_reason, clear),
         cmocka_unit_test_setup(test_json, clear),
+        cmocka_unit_test_setup(test_certificates, clear),
         cmocka_unit_test(test_units),
     };
 
