@@ -94,8 +94,8 @@ NONNULL NODISCARD int config_set_cache_size(struct config *config, const char *t
 
 // What can only be said of the whole: the cache's settings agree; there is a listener and a server;
 // no listen address stands there twice; bootstrap servers are given by address, and there is one if
-// a server is given by name; CA files and the cookies' secrets can be read; encrypted listeners have
-// certificates with their keys. E_INVALID with the error.
+// a server is given by name; CA files and the cookies' secrets can be read; encrypted listeners
+// have certificates with their keys. E_INVALID with the error.
 NONNULL NODISCARD int config_check(const struct config *config, struct config_error *error);
 
 // Prints the whole effective configuration as YAML that loads to the same.
