@@ -141,9 +141,10 @@ def _beside_idle(session) -> dict:
     connections = []
     try:
         session.generator.warm(subject.port, HOT_NAMES)
-        without = [_sample(session, subject, row.load)["cpu_us"] for _ in range(3)]
-        connections = [_connect(subject, context) for _ in range(MANY_IDLE)]
-        beside = [_sample(session, subject, row.load)["cpu_us"] for _ in range(3)]
+        without = [_sample(session, subject, row.load)["cpu_us"] for _ in range(5)]
+        with _beside_the_generator():
+            connections = [_connect(subject, context) for _ in range(MANY_IDLE)]
+        beside = [_sample(session, subject, row.load)["cpu_us"] for _ in range(5)]
     finally:
         for connection in connections:
             connection.close()
