@@ -176,21 +176,30 @@ static int check_tls(const struct listener_options *listener, uint32_t place,
     return E_OK;
 }
 
+// Two places at the same address. Port 0 is another port each time; but then nothing tells which of
+// the two places a socket is of.
+static int check_pair(const struct listener_place *a, const struct listener_place *b,
+                      struct config_error *error)
+{
+    char url[LISTENER_URL_SIZE];
+
+    if (address_port(&a->at.address) != 0 && collide(&a->at, &b->at))
+        return config_report(error, "listen: %s is there twice", listener_url_to_text(&a->at, url));
+    if ((a->at.transports & b->at.transports) && address_equal(&a->at.address, &b->at.address) &&
+        memcmp(&a->proxies, &b->proxies, sizeof(a->proxies)) != 0)
+        return config_report(error, "listen: %s is there twice, with another proxy-from",
+                             listener_url_to_text(&a->at, url));
+    return E_OK;
+}
+
 static int check_listeners(const struct listener_options *listener, struct config_error *error)
 {
-    char text[LISTENER_URL_SIZE];
-
     if (listener->place_count == 0)
         return config_report(error, "listen: no address to listen on");
     for (uint32_t i = 0; i < listener->place_count; i++) {
-        const struct listener_address *a = &listener->places[i].at;
-
-        // Port 0 is another port each time.
-        for (uint32_t j = 0; j < i && address_port(&a->address) != 0; j++) {
-            if (collide(a, &listener->places[j].at))
-                return config_report(error, "listen: %s is there twice",
-                                     listener_url_to_text(a, text));
-        }
+        for (uint32_t j = 0; j < i; j++)
+            if (check_pair(&listener->places[i], &listener->places[j], error) != E_OK)
+                return E_INVALID;
         if (check_tls(listener, i, error) != E_OK)
             return E_INVALID;
     }

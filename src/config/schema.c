@@ -85,6 +85,13 @@ static const struct schema_row certificate_item = {
         STRING("client-ca-file", type, tls.client_ca_file, 0, TLS_PATH_SIZE,                       \
                "Clients over tls:// need a certificate of these authorities, in PEM. " otherwise)
 
+static const struct schema_row prefix_item = {
+    .key = "prefix",
+    .kind = SCHEMA_TEXT,
+    .text = &text_prefix,
+    .about = "An address or a prefix; private, addresses that only neighbours have; any.",
+};
+
 static const struct schema_row listen_rows[] = {
     {.key = "url",
      .kind = SCHEMA_TEXT,
@@ -93,6 +100,10 @@ static const struct schema_row listen_rows[] = {
      .about = "dns:// (UDP and TCP), udp://, tcp:// or tls://, an address, and a port if not 53 "
               "(tls: 853)."},
     TLS_ROWS(struct listener_place, tls, "Empty: as under tls."),
+    LIST("proxy-from", struct listener_place, proxies.prefixes, proxies.count, 0, &prefix_item,
+         NULL,
+         "The load balancers in front of it, by address: they must begin with a PROXY header "
+         "(version 2) that says who asks. From all others none is read."),
     END,
 };
 
@@ -102,13 +113,6 @@ static const struct schema_row listen_item = {
     .rows = listen_rows,
     .required = "url",
     .about = "Where to listen, and over what.",
-};
-
-static const struct schema_row prefix_item = {
-    .key = "prefix",
-    .kind = SCHEMA_TEXT,
-    .text = &text_prefix,
-    .about = "An address or a prefix; private, addresses that only neighbours have; any.",
 };
 
 static const struct schema_row pin_item = {

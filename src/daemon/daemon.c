@@ -277,6 +277,20 @@ static void warn_if_open(const struct daemon *daemon)
     }
 }
 
+// Such a place believes everybody about who he is, so that 'clients: allow' keeps out nobody.
+static void warn_if_all_are_proxies(const struct daemon *daemon)
+{
+    const struct listener_options *options = &daemon->config->listener;
+    char url[LISTENER_URL_SIZE];
+
+    for (uint32_t i = 0; i < options->place_count; i++)
+        if (listener_proxies_are_all(&options->places[i].proxies))
+            log_warning(daemon->log, "listener",
+                        "whoever reaches %s is believed whom it asks for: name your balancers in "
+                        "'proxy-from', or keep a firewall in front of it",
+                        listener_url_to_text(&options->places[i].at, url));
+}
+
 static void log_start(const struct daemon *daemon)
 {
     log_info(daemon->log, "daemon", "sotto %s: %u worker%s, user ID %u", SOTTO_VERSION,
@@ -288,6 +302,27 @@ static void log_start(const struct daemon *daemon)
     list_for_each(node, &daemon->endpoints)
         log_endpoint(daemon, list_entry(node, struct endpoint, node));
     warn_if_open(daemon);
+    warn_if_all_are_proxies(daemon);
+}
+
+// A place may be for one of the two kinds of sockets that an endpoint has.
+static const uint32_t socket_kinds[] = {LISTENER_UDP, LISTENER_STREAM};
+
+static const struct listener_proxies *endpoint_proxies(const struct endpoint *endpoint,
+                                                       const struct listener_options *options,
+                                                       uint32_t kind)
+{
+    return listener_proxies_at(options, &endpoint->wanted.address,
+                               endpoint->wanted.transports & kind);
+}
+
+// Before the workers run.
+static void set_proxies(const struct daemon *daemon, struct worker *worker,
+                        const struct endpoint *endpoint)
+{
+    for (size_t i = 0; i < ARRAY_LEN(socket_kinds); i++)
+        worker_set_proxies(worker, &endpoint->bound, socket_kinds[i],
+                           endpoint_proxies(endpoint, &daemon->config->listener, socket_kinds[i]));
 }
 
 static int start_workers(struct daemon *daemon)
@@ -305,6 +340,7 @@ static int start_workers(struct daemon *daemon)
             if (worker_listen(daemon->workers[i], &endpoint->bound, udp, tcp,
                               endpoint_tls_server(endpoint)) != E_OK)
                 return E_SYSTEM;
+            set_proxies(daemon, daemon->workers[i], endpoint);
         }
     }
     for (unsigned i = 0; i < daemon->worker_count; i++)
@@ -549,6 +585,20 @@ static uint32_t still_wanted(const struct daemon *daemon, const struct listener_
     return transports & endpoint->wanted.transports;
 }
 
+static int prepare_proxies(const struct list *endpoints, const struct listener_options *options,
+                           struct worker_update *update)
+{
+    list_for_each(node, endpoints) {
+        const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+
+        for (size_t i = 0; i < ARRAY_LEN(socket_kinds); i++)
+            if (worker_update_proxies(update, &endpoint->bound, socket_kinds[i],
+                                      endpoint_proxies(endpoint, options, socket_kinds[i])) != E_OK)
+                return E_NOMEM;
+    }
+    return E_OK;
+}
+
 static int prepare_update(struct daemon *daemon, struct reload *reload, unsigned worker)
 {
     struct worker_update *update = worker_update_new(reload->config, reload->plan);
@@ -572,7 +622,9 @@ static int prepare_update(struct daemon *daemon, struct reload *reload, unsigned
             return E_NOMEM;
         endpoint->udp[worker] = endpoint->tcp[worker] = -1;
     }
-    return E_OK;
+    if (prepare_proxies(&daemon->endpoints, &reload->config->listener, update) != E_OK)
+        return E_NOMEM;
+    return prepare_proxies(&reload->opened, &reload->config->listener, update);
 }
 
 // Everything that can fail. E_OK, or an error with its text.
@@ -682,6 +734,7 @@ static void apply(struct daemon *daemon, struct reload *reload)
     daemon->save_at = loop_clock() + daemon->config->engine.cache.persist_interval;
     log_configure(daemon->log, &daemon->config->log);
     warn_if_open(daemon);
+    warn_if_all_are_proxies(daemon);
 }
 
 static void reload_all(struct daemon *daemon)

@@ -31,9 +31,12 @@ struct worker {
 struct change {
     struct list node;
     struct address address;
-    uint32_t removed; // enum listener_transports; 0: it is added
-    int udp, tcp;     // -1: none
+    // Bits of enum listener_transports; if neither has any, it is added.
+    uint32_t removed;
+    uint32_t told; // who their proxies are
+    int udp, tcp;  // -1: none
     struct tls_server *tls;
+    struct listener_proxies proxies;
 };
 
 struct worker_update {
@@ -158,6 +161,12 @@ int worker_listen(struct worker *worker, const struct address *address, int udp,
                   struct tls_server *tls)
 {
     return listener_add(worker->listener, address, udp, tcp, tls);
+}
+
+void worker_set_proxies(struct worker *worker, const struct address *address, uint32_t transports,
+                        const struct listener_proxies *proxies)
+{
+    listener_set_proxies(worker->listener, address, transports, proxies);
 }
 
 static void *run(void *arg)
@@ -302,6 +311,18 @@ int worker_update_unlisten(struct worker_update *update, const struct address *a
     return E_OK;
 }
 
+int worker_update_proxies(struct worker_update *update, const struct address *address,
+                          uint32_t transports, const struct listener_proxies *proxies)
+{
+    struct change *change = add_change(update, address);
+
+    if (!change)
+        return E_NOMEM;
+    change->told = transports;
+    change->proxies = *proxies;
+    return E_OK;
+}
+
 static void on_update(struct task *task)
 {
     struct worker_update *update = container_of(task, struct worker_update, task);
@@ -317,6 +338,9 @@ static void on_update(struct task *task)
 
         if (change->removed) {
             listener_remove(worker->listener, &change->address, change->removed);
+        } else if (change->told) {
+            listener_set_proxies(worker->listener, &change->address, change->told,
+                                 &change->proxies);
         } else if (listener_add(worker->listener, &change->address, change->udp, change->tcp,
                                 change->tls) != E_OK) {
             char text[ADDRESS_TEXT_MAX];

@@ -28,6 +28,10 @@ NODISCARD struct worker *worker_new(const struct config *config, struct upstream
 NODISCARD int worker_listen(struct worker *worker, const struct address *address, int udp, int tcp,
                             struct tls_server *tls);
 
+// The same for who must send PROXY headers; see listener_set_proxies().
+NONNULL void worker_set_proxies(struct worker *worker, const struct address *address,
+                                uint32_t transports, const struct listener_proxies *proxies);
+
 // Starts the thread. E_SYSTEM.
 NONNULL NODISCARD int worker_start(struct worker *worker);
 
@@ -40,6 +44,10 @@ NODISCARD int worker_update_listen(struct worker_update *update, const struct ad
                                    int udp, int tcp, struct tls_server *tls);
 NONNULL NODISCARD int worker_update_unlisten(struct worker_update *update,
                                              const struct address *address, uint32_t transports);
+// Who must send PROXY headers there, from now on. E_NOMEM.
+NONNULL NODISCARD int worker_update_proxies(struct worker_update *update,
+                                            const struct address *address, uint32_t transports,
+                                            const struct listener_proxies *proxies);
 // `applied` is posted when the worker has done it all.
 NONNULL void worker_update_send(struct worker *worker, struct worker_update *update,
                                 sem_t *applied);

@@ -185,7 +185,7 @@ static enum policy_limit_verdict check_limit(struct engine *engine,
 
     if (limit->rate == 0 || client->transport != ENGINE_UDP || cookie == POLICY_COOKIE_VALID)
         return POLICY_LIMIT_PASS;
-    return policy_limit_check(&engine->limit, limit, &client->peer, engine_now(engine));
+    return policy_limit_check(&engine->limit, limit, &client->source, engine_now(engine));
 }
 
 // Whatever the query is: nobody from elsewhere learns more than that.
@@ -256,7 +256,7 @@ static void read_cookie(struct engine *engine, const struct engine_client *clien
     // The first counts, should there be several.
     if (secrets->count == 0 || !dns_option_find(message, DNS_OPTION_COOKIE, &option))
         return;
-    policy_cookie_read(cookie, secrets, &client->peer, option.data, option.size,
+    policy_cookie_read(cookie, secrets, &client->source, option.data, option.size,
                        engine->host_ops->wall_seconds(engine->host));
     if (cookie->state == POLICY_COOKIE_VALID)
         counter_inc(engine->counters, COUNTER_cookies_valid);
@@ -300,7 +300,7 @@ void engine_query(struct engine *engine, const struct engine_client *client, con
         client->ops->answer(client, NULL, 0);
         return;
     }
-    if (UNLIKELY(!policy_acl_allows(&engine->allowed, &client->peer))) {
+    if (UNLIKELY(!policy_acl_allows(&engine->allowed, &client->source))) {
         refuse_client(engine, client, &view);
         return;
     }

@@ -49,8 +49,9 @@ struct engine_client {
     enum engine_transport transport;
     uint16_t udp_max_size; // the most that the listener sends over UDP
     uint16_t keepalive;    // TCP: our idle time-out, in units of 100 ms (RFC 7828)
-    struct address peer;
-    struct address local; // the address that was asked, or AF_UNSPEC if there is only one
+    struct address source; // who asks: whom all rules are about
+    struct address peer;   // where the answer goes: the same, or the proxy that says who asks
+    struct address local;  // the address that was asked, or AF_UNSPEC if there is only one
 };
 
 // What the engine needs of the worker that it runs in; all but `post` in its own thread.

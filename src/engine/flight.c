@@ -115,7 +115,7 @@ static struct flight *make(struct engine *engine, const struct cache_key *key,
     flight->answer = NULL;
     flight->started = engine_now(engine);
     flight->generation = cache_generation(engine->cache);
-    flight->client = cause ? cause->client.peer : (struct address){.family = AF_UNSPEC};
+    flight->client = cause ? cause->client.source : (struct address){.family = AF_UNSPEC};
     flight->share = cause ? cause->share : POLICY_SHARE_NOBODY;
     engine->asking.held[flight->share]++;
     cache_key_copy(&flight->key, key);
@@ -180,7 +180,7 @@ void flight_join(struct query *query, const struct cache_key *key, usec_t stale_
 {
     query->arrived = engine_now(query->engine);
     query->deadline = USEC_NEVER;
-    query->share = policy_share_slot(cache_secret(query->engine->cache), &query->client.peer);
+    query->share = policy_share_slot(cache_secret(query->engine->cache), &query->client.source);
     join(query, key, stale_at);
 }
 

@@ -5,6 +5,7 @@
 #include "base/slab.h"
 #include "listener/listener.h"
 #include "net/frame.h"
+#include "net/proxy_header.h"
 #include "net/stream.h"
 #include "net/udp.h"
 
@@ -25,6 +26,7 @@ struct listener {
     uint32_t client_count;
     struct log_limit accept_log;
     struct log_limit handshake_log;
+    struct log_limit proxy_log;
 };
 
 struct udp_listener {
@@ -32,6 +34,7 @@ struct udp_listener {
     struct listener *listener;
     struct address address;
     struct udp_socket socket;
+    struct listener_proxies proxies;
     unsigned in_flight;
     bool closing;
 };
@@ -43,6 +46,7 @@ struct tcp_listener {
     struct watcher watcher;
     struct wheel_timer resume; // accepting is paused until then
     struct tls_server *tls;    // NULL: plain
+    struct listener_proxies proxies;
     int fd;
 };
 
@@ -50,6 +54,12 @@ static inline uint32_t tcp_listener_transport(const struct tcp_listener *tcp)
 {
     return tcp->tls ? LISTENER_TLS : LISTENER_TCP;
 }
+
+// listener/listener.c
+// Whether this peer must say by a PROXY header for whom it asks. Judged by the address that it has.
+NONNULL bool listener_is_proxy(const struct listener_proxies *proxies, const struct address *peer);
+// It sent none, or no right one: counts it, and logs it now and then.
+NONNULL void listener_refuse_header(struct listener *listener, const struct address *peer);
 
 // listener/udp.c. Takes over the descriptor.
 NONNULL NODISCARD int udp_listener_open(struct listener *listener, const struct address *address,
@@ -74,3 +84,7 @@ NONNULL void tcp_clients_close_all(struct listener *listener);
 // no more, and close when nothing is in flight.
 void tcp_clients_retire(struct listener *listener, const struct address *address,
                         uint32_t transports);
+// The same for those that must send a PROXY header by the one list and not by the other.
+NONNULL void tcp_clients_retire_proxies(struct listener *listener, const struct address *address,
+                                        uint32_t transports,
+                                        const struct listener_proxies *proxies);

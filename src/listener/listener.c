@@ -1,10 +1,12 @@
 #include "listener/listener.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
 #include "base/error.h"
 #include "listener/internal.h"
+#include "policy/acl.h"
 
 struct listener *listener_new(struct loop *loop, struct log *log, struct counters *counters,
                               struct engine *engine, const struct listener_limits *limits)
@@ -47,6 +49,45 @@ int listener_add(struct listener *listener, const struct address *address, int u
     if (tcp >= 0)
         close(tcp);
     return err;
+}
+
+void listener_set_proxies(struct listener *listener, const struct address *address,
+                          uint32_t transports, const struct listener_proxies *proxies)
+{
+    list_for_each(node, &listener->udp) {
+        struct udp_listener *udp = list_entry(node, struct udp_listener, node);
+
+        if ((transports & LISTENER_UDP) && address_equal(&udp->address, address))
+            udp->proxies = *proxies;
+    }
+    list_for_each(tcp_node, &listener->tcp) {
+        struct tcp_listener *tcp = list_entry(tcp_node, struct tcp_listener, node);
+
+        if ((transports & tcp_listener_transport(tcp)) && address_equal(&tcp->address, address))
+            tcp->proxies = *proxies;
+    }
+    tcp_clients_retire_proxies(listener, address, transports, proxies);
+}
+
+bool listener_is_proxy(const struct listener_proxies *proxies, const struct address *peer)
+{
+    return UNLIKELY(proxies->count > 0) &&
+           policy_prefixes_have(proxies->prefixes, proxies->count, peer);
+}
+
+void listener_refuse_header(struct listener *listener, const struct address *peer)
+{
+    char text[ADDRESS_TEXT_MAX], more[40] = "";
+    uint32_t suppressed;
+
+    counter_inc(listener->counters, COUNTER_proxy_headers_refused);
+    if (!log_limit_pass(&listener->proxy_log, loop_now(listener->loop), &suppressed))
+        return;
+    if (suppressed > 0)
+        snprintf(more, sizeof(more), " (%u more like this before)", suppressed);
+    log_info(listener->log, "listener",
+             "no right PROXY header (version 2) from %s, of which proxy-from wants one%s",
+             address_to_text(peer, text), more);
 }
 
 void listener_remove(struct listener *listener, const struct address *address, uint32_t transports)

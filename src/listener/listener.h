@@ -23,6 +23,12 @@ NODISCARD struct listener *listener_new(struct loop *loop, struct log *log,
 NODISCARD int listener_add(struct listener *listener, const struct address *address, int udp,
                            int tcp, struct tls_server *tls);
 
+// Who must send PROXY headers to what was added with this address, over these transports; nobody
+// before it is called. Copied. Connections of peers for whom that changes are heard no more, and
+// close when nothing is in flight.
+NONNULL void listener_set_proxies(struct listener *listener, const struct address *address,
+                                  uint32_t transports, const struct listener_proxies *proxies);
+
 // Stops listening on the address, over these transports (enum listener_transports). Queries that
 // came in by it are still answered; its TCP connections are closed when they are idle.
 NONNULL void listener_remove(struct listener *listener, const struct address *address,

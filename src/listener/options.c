@@ -13,3 +13,26 @@ void listener_tls_options(const struct listener_options *options, uint32_t place
     if (!*tls->client_ca_file)
         memcpy(tls->client_ca_file, options->tls.client_ca_file, sizeof(tls->client_ca_file));
 }
+
+bool listener_proxies_are_all(const struct listener_proxies *proxies)
+{
+    for (uint32_t i = 0; i < proxies->count; i++)
+        if (proxies->prefixes[i].kind != POLICY_PREFIX_PRIVATE && proxies->prefixes[i].length == 0)
+            return true;
+    return false;
+}
+
+const struct listener_proxies *listener_proxies_at(const struct listener_options *options,
+                                                   const struct address *address,
+                                                   uint32_t transports)
+{
+    static const struct listener_proxies none;
+
+    for (uint32_t i = 0; i < options->place_count; i++) {
+        const struct listener_place *place = &options->places[i];
+
+        if ((place->at.transports & transports) && address_equal(&place->at.address, address))
+            return &place->proxies;
+    }
+    return &none;
+}

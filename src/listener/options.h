@@ -1,11 +1,13 @@
 // What can be configured about listeners; plain values, see upstream/options.h.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/address.h"
 #include "base/time.h"
 #include "net/tls_options.h"
+#include "policy/prefix.h"
 
 // An office router has a few dozen addresses; this is a bound, not a goal.
 #define LISTENER_ADDRESSES_MAX 512
@@ -24,10 +26,20 @@ struct listener_address {
     uint32_t transports; // enum listener_transports
 };
 
+// Balancers are a handful; where they are many they share a prefix.
+#define LISTENER_PROXIES_MAX 16
+
+// Who must say by a PROXY header for whom it asks. From all others none is read.
+struct listener_proxies {
+    uint32_t count;
+    struct policy_prefix prefixes[LISTENER_PROXIES_MAX];
+};
+
 // Where to listen, and how.
 struct listener_place {
     struct listener_address at;
     struct tls_server_options tls; // what is not set is as in listener_options
+    struct listener_proxies proxies;
 };
 
 // What holds for all places.
@@ -52,3 +64,12 @@ struct listener_options {
 // How a place is encrypted: what it says itself, else what is said for all.
 void listener_tls_options(const struct listener_options *options, uint32_t place,
                           struct tls_server_options *tls);
+
+// Whether everybody of a family is in the list, so that it keeps out nobody.
+NONNULL bool listener_proxies_are_all(const struct listener_proxies *proxies);
+
+// The proxies of the place that has one of these transports at this address; none if there is no
+// such place.
+NONNULL const struct listener_proxies *listener_proxies_at(const struct listener_options *options,
+                                                           const struct address *address,
+                                                           uint32_t transports);

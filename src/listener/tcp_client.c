@@ -19,12 +19,14 @@ struct tcp_client {
     struct listener *listener;
     struct stream stream;
     struct frame_reader frames;
-    struct task resume; // messages that wait are read on at the turn's end
+    struct proxy_header_reader *header; // while a PROXY header is awaited; else NULL
+    struct task resume;                 // messages that wait are read on at the turn's end
     struct wheel_timer timer;
     struct engine_client client; // what the engine is told of it
     struct address address;      // the listening address that it came by
     uint32_t transport;          // LISTENER_TCP or LISTENER_TLS
     unsigned in_flight;
+    bool by_proxy;        // it had to begin with a PROXY header
     bool waiting;         // messages were read that may not be handled yet
     bool asked;           // something, once
     bool ended;           // the client sends no more
@@ -40,6 +42,7 @@ static void free_if_done(struct tcp_client *client)
     if (!client->released || client->in_flight > 0)
         return;
     frame_deinit(&client->frames);
+    free(client->header);
     free(client);
 }
 
@@ -66,6 +69,13 @@ static void close_client(struct tcp_client *client)
 static void abort_client(struct tcp_client *client, enum counter counter)
 {
     counter_inc(client->listener->counters, counter);
+    detach(client);
+    stream_abort(&client->stream);
+}
+
+static void refuse_header(struct tcp_client *client)
+{
+    listener_refuse_header(client->listener, &client->client.peer);
     detach(client);
     stream_abort(&client->stream);
 }
@@ -166,6 +176,27 @@ static void on_answer(const struct engine_client *engine_client, const uint8_t *
 
 static const struct engine_client_ops client_ops = {.answer = on_answer};
 
+static int on_preamble(struct stream *stream, const uint8_t *bytes, size_t size, size_t *used)
+{
+    struct tcp_client *client = container_of(stream, struct tcp_client, stream);
+    struct listener *listener = client->listener;
+    struct proxy_header header;
+    int err = proxy_header_feed(client->header, &header, bytes, size, used);
+
+    if (err == E_AGAIN)
+        return err;
+    if (err != E_OK) {
+        refuse_header(client);
+        return err;
+    }
+    counter_inc(listener->counters, COUNTER_proxy_headers);
+    if (header.proxied)
+        client->client.source = header.source;
+    free(client->header);
+    client->header = NULL;
+    return E_OK;
+}
+
 static void on_received(struct stream *stream, const uint8_t *bytes, size_t size)
 {
     struct tcp_client *client = container_of(stream, struct tcp_client, stream);
@@ -177,6 +208,10 @@ static void on_ended(struct stream *stream)
 {
     struct tcp_client *client = container_of(stream, struct tcp_client, stream);
 
+    if (stream->state == STREAM_PREAMBLE) {
+        refuse_header(client);
+        return;
+    }
     client->ended = true;
     close_if_done(client);
 }
@@ -219,7 +254,7 @@ static void log_refusal(struct tcp_client *client, const char *reason)
     if (suppressed > 0)
         snprintf(more, sizeof(more), " (%u more like this before)", suppressed);
     log_info(listener->log, "listener", "TLS with %s failed: %s%s",
-             address_to_text(&client->client.peer, peer), reason, more);
+             address_to_text(&client->client.source, peer), reason, more);
 }
 
 static void on_failed(struct stream *stream, enum stream_phase phase, const char *reason)
@@ -227,10 +262,12 @@ static void on_failed(struct stream *stream, enum stream_phase phase, const char
     struct tcp_client *client = container_of(stream, struct tcp_client, stream);
     bool handshake = phase == PHASE_HANDSHAKE || phase == PHASE_VERIFY;
 
-    if (handshake)
+    if (client->header)
+        listener_refuse_header(client->listener, &client->client.peer);
+    else if (handshake)
         counter_inc(client->listener->counters, COUNTER_tls_handshakes_failed);
     // With TLS 1.3 a client says only after the handshake that it does not trust us.
-    if (handshake || (client->transport == LISTENER_TLS && !client->asked))
+    if (handshake || (client->transport == LISTENER_TLS && !client->header && !client->asked))
         log_refusal(client, reason);
     detach(client);
 }
@@ -250,6 +287,11 @@ static void on_timer(struct wheel_timer *timer)
     struct listener *listener = client->listener;
     usec_t now = loop_now(listener->loop);
 
+    if (client->stream.state == STREAM_PREAMBLE) {
+        counter_inc(listener->counters, COUNTER_tcp_closed_slow);
+        refuse_header(client);
+        return;
+    }
     if (client->stream.state == STREAM_HANDSHAKE) {
         counter_inc(listener->counters, COUNTER_tls_handshakes_slow);
         abort_client(client, COUNTER_tcp_closed_slow);
@@ -285,6 +327,7 @@ void tcp_client_start(const struct tcp_listener *tcp, int fd, const struct addre
 {
     static const struct stream_ops ops = {
         .opened = on_opened,
+        .preamble = on_preamble,
         .received = on_received,
         .ended = on_ended,
         .drained = on_drained,
@@ -294,20 +337,31 @@ void tcp_client_start(const struct tcp_listener *tcp, int fd, const struct addre
     struct listener *listener = tcp->listener;
     const struct listener_limits *limits = &listener->limits;
     struct tcp_client *client = calloc(1, sizeof(*client));
+    struct proxy_header_reader *header = NULL;
+    bool by_proxy = listener_is_proxy(&tcp->proxies, peer);
     struct tls *tls = NULL;
     usec_t now = loop_now(listener->loop);
 
+    if (client && by_proxy)
+        header = calloc(1, sizeof(*header));
     if (client && tcp->tls)
         tls = tls_server_session(tcp->tls, stream_tls_push, &client->stream);
-    if (!client || (tcp->tls && !tls)) {
+    if (!client || (tcp->tls && !tls) || (by_proxy && !header)) {
         close(fd);
+        tls_free(tls);
+        free(header);
         free(client);
         return;
     }
     if (stream_accept(&client->stream, listener->loop, &ops, fd, tls) != E_OK) {
+        free(header);
         free(client);
         return;
     }
+    if (by_proxy)
+        stream_await_preamble(&client->stream);
+    client->by_proxy = by_proxy;
+    client->header = header;
     client->listener = listener;
     client->address = tcp->address;
     client->transport = tcp_listener_transport(tcp);
@@ -319,6 +373,7 @@ void tcp_client_start(const struct tcp_listener *tcp, int fd, const struct addre
         .transport = tcp->tls ? ENGINE_TLS : ENGINE_TCP,
         .udp_max_size = (uint16_t)limits->udp_max_size,
         .keepalive = (uint16_t)MIN(limits->tcp_idle_timeout / (100 * USEC_MSEC), UINT16_MAX),
+        .source = *peer,
         .peer = *peer,
         .local = {.family = AF_UNSPEC},
     };
@@ -347,20 +402,41 @@ void tcp_clients_close_all(struct listener *listener)
         close_client(list_first(&listener->clients, struct tcp_client, node));
 }
 
+static void retire(struct tcp_client *client)
+{
+    stream_read_now(&client->stream); // what was asked by now is answered
+    if (is_closed(client))
+        return;
+    client->retiring = true;
+    stream_pause(&client->stream, true);
+    close_if_done(client);
+}
+
+static bool came_by(const struct tcp_client *client, const struct address *address,
+                    uint32_t transports)
+{
+    return (transports & client->transport) && address_equal(&client->address, address);
+}
+
 void tcp_clients_retire(struct listener *listener, const struct address *address,
                         uint32_t transports)
 {
     list_for_each(node, &listener->clients) {
         struct tcp_client *client = list_entry(node, struct tcp_client, node);
 
-        if (!(transports & client->transport) ||
-            (address && !address_equal(&client->address, address)))
-            continue;
-        stream_read_now(&client->stream); // what was asked by now is answered
-        if (is_closed(client))
-            continue;
-        client->retiring = true;
-        stream_pause(&client->stream, true);
-        close_if_done(client);
+        if (came_by(client, address ? address : &client->address, transports))
+            retire(client);
+    }
+}
+
+void tcp_clients_retire_proxies(struct listener *listener, const struct address *address,
+                                uint32_t transports, const struct listener_proxies *proxies)
+{
+    list_for_each(node, &listener->clients) {
+        struct tcp_client *client = list_entry(node, struct tcp_client, node);
+
+        if (came_by(client, address, transports) &&
+            client->by_proxy != listener_is_proxy(proxies, &client->client.peer))
+            retire(client);
     }
 }

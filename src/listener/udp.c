@@ -34,11 +34,27 @@ static void on_received(struct udp_socket *socket, const struct address *peer,
         return;
     }
 
+    const struct address *source = peer;
+    struct proxy_header header;
+
+    if (listener_is_proxy(&udp->proxies, peer)) {
+        if (proxy_header_parse(&header, bytes, size) != E_OK) {
+            listener_refuse_header(udp->listener, peer);
+            return;
+        }
+        counter_inc(udp->listener->counters, COUNTER_proxy_headers);
+        bytes += header.size;
+        size -= header.size;
+        if (header.proxied)
+            source = &header.source;
+    }
+
     const struct engine_client client = {
         .ops = &client_ops,
         .owner = udp,
         .transport = ENGINE_UDP,
         .udp_max_size = (uint16_t)MIN(udp->listener->limits.udp_max_size, socket->max_size),
+        .source = *source,
         .peer = *peer,
         .local = *local,
     };

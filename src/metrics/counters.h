@@ -48,6 +48,8 @@
     X(tls_handshakes_resumed, "of these, those that resumed a session")                            \
     X(tls_handshakes_failed, "TLS handshakes with clients that failed")                            \
     X(tls_handshakes_slow, "connections closed because their TLS handshake took too long")         \
+    X(proxy_headers, "PROXY headers read: of connections, and of datagrams")                       \
+    X(proxy_headers_refused, "connections closed and datagrams dropped for want of a right one")   \
     X(upstream_connections_opened, "upstream connections established, handshake included")         \
     X(upstream_connections_resumed, "of these, those with a resumed TLS session")                  \
     X(upstream_connections_failed, "upstream connections that failed before they were usable")     \

@@ -215,11 +215,11 @@ static bool shake_hands(struct stream *stream)
     return stream->state == STREAM_OPEN;
 }
 
-static void read_tls(struct stream *stream, size_t size, bool eof)
+static void read_tls(struct stream *stream, const uint8_t *bytes, size_t size, bool eof)
 {
     struct loop *loop = stream->loop;
 
-    tls_feed(stream->tls, loop->received, size, eof);
+    tls_feed(stream->tls, bytes, size, eof);
     if (stream->state == STREAM_HANDSHAKE && !shake_hands(stream))
         return;
     while (stream->state == STREAM_OPEN) {
@@ -238,13 +238,30 @@ static void read_tls(struct stream *stream, size_t size, bool eof)
     }
 }
 
+// The octets of the preamble that are among these; true when it is over and others are left.
+static bool read_preamble(struct stream *stream, const uint8_t *bytes, size_t size, size_t *used)
+{
+    if (stream->ops->preamble(stream, bytes, size, used) != E_OK)
+        return false;
+    stream->state = stream->tls ? STREAM_HANDSHAKE : STREAM_OPEN;
+    return *used < size;
+}
+
+// Whether what comes next may be a step of a client's handshake.
+static bool is_shaking_hands(const struct stream *stream)
+{
+    return stream->accepted &&
+           (stream->state == STREAM_HANDSHAKE || (stream->state == STREAM_PREAMBLE && stream->tls));
+}
+
 static void on_readable(struct stream *stream)
 {
+    const uint8_t *bytes = stream->loop->received;
+    size_t used = 0;
     ssize_t got;
 
     // It stays readable: the loop comes back to it.
-    if (stream->state == STREAM_HANDSHAKE && stream->accepted &&
-        !loop_handshake_admit(stream->loop))
+    if (is_shaking_hands(stream) && !loop_handshake_admit(stream->loop))
         return;
     do
         got = recv(stream->fd, stream->loop->received, LOOP_BLOCK_SIZE, 0);
@@ -255,12 +272,15 @@ static void on_readable(struct stream *stream)
                        errno);
         return;
     }
-    if (stream->tls)
-        read_tls(stream, (size_t)got, got == 0);
+    if (stream->state == STREAM_PREAMBLE && got > 0 &&
+        !read_preamble(stream, bytes, (size_t)got, &used))
+        return;
+    if (stream->tls && stream->state != STREAM_PREAMBLE)
+        read_tls(stream, bytes + used, (size_t)got - used, got == 0);
     else if (got == 0)
         see_end(stream);
     else
-        stream->ops->received(stream, stream->loop->received, (size_t)got);
+        stream->ops->received(stream, bytes + used, (size_t)got - used);
 }
 
 static void on_connected(struct stream *stream)
@@ -350,6 +370,11 @@ int stream_accept(struct stream *stream, struct loop *loop, const struct stream_
     close(fd);
     tls_free(tls);
     return E_SYSTEM;
+}
+
+void stream_await_preamble(struct stream *stream)
+{
+    stream->state = STREAM_PREAMBLE;
 }
 
 uint8_t *stream_reserve(struct stream *stream, size_t size)

@@ -1,8 +1,8 @@
 // A stream connection, plain TCP or TLS over it, towards an upstream or from a client.
 //
-// Life: CONNECTING, HANDSHAKE (with TLS), OPEN, then closed once: by stream_close(), or by the
-// stream itself, which then calls `closed`. Its memory is its owner's, embedded, and is in use
-// until `released` is called.
+// Life: CONNECTING or PREAMBLE (if awaited), HANDSHAKE (with TLS), OPEN, then closed once: by
+// stream_close(), or by the stream itself, which then calls `closed`. Its memory is its owner's,
+// embedded, and is in use until `released` is called.
 //
 // Output of one turn is collected and sent at the turn's end (or when a block is full), through TLS
 // in as few records as can be. Buffers are borrowed from the loop: an idle stream holds none. One
@@ -18,7 +18,13 @@
 #include "net/loop.h"
 #include "net/tls.h"
 
-enum stream_state { STREAM_CONNECTING, STREAM_HANDSHAKE, STREAM_OPEN, STREAM_CLOSED };
+enum stream_state {
+    STREAM_CONNECTING,
+    STREAM_PREAMBLE,
+    STREAM_HANDSHAKE,
+    STREAM_OPEN,
+    STREAM_CLOSED,
+};
 
 // In which phase it ended, and why.
 enum stream_phase { PHASE_CONNECT, PHASE_HANDSHAKE, PHASE_VERIFY, PHASE_READ, PHASE_WRITE };
@@ -28,6 +34,11 @@ struct stream;
 struct stream_ops {
     // The stream is OPEN. Not called for an accepted plain connection, which is so from the start.
     void (*opened)(struct stream *stream);
+    // Octets that came in before everything else, after stream_await_preamble(): says in `used` how
+    // many of them are the preamble's. E_OK: the rest is the session; E_AGAIN: all are used, and
+    // more of it must follow; else the call has closed the stream. May be NULL where none is
+    // awaited.
+    int (*preamble)(struct stream *stream, const uint8_t *bytes, size_t size, size_t *used);
     // Octets that came in; valid during the call, which may close the stream.
     void (*received)(struct stream *stream, const uint8_t *bytes, size_t size);
     // The peer will send no more (after a TLS close_notify too); it may still read.
@@ -80,6 +91,10 @@ tls_push_fn stream_tls_push;
 // descriptor and session are then gone.
 NODISCARD int stream_accept(struct stream *stream, struct loop *loop, const struct stream_ops *ops,
                             int fd, struct tls *tls);
+
+// Before anything has come on an accepted connection: octets in the clear come first, for
+// `preamble`. Only then the handshake begins, or the stream is OPEN.
+NONNULL void stream_await_preamble(struct stream *stream);
 
 // Room for `size` octets of output, or NULL when more than the stream's limit would wait, or out of
 // memory. stream_commit() then says how much was written there.

@@ -163,11 +163,44 @@ bool policy_acl_is_open(const struct policy_acl *acl)
     return is_whole(&acl->ipv4) || is_whole(&acl->ipv6);
 }
 
+static bool is_within(const uint8_t *octets, size_t size, const struct policy_prefix *prefix)
+{
+    unsigned whole = prefix->length / 8, rest = prefix->length % 8;
+
+    return size == (prefix->kind == POLICY_PREFIX_IPV4 ? 4 : 16) &&
+           memcmp(octets, prefix->address, whole) == 0 &&
+           (rest == 0 || (octets[whole] ^ prefix->address[whole]) >> (8 - rest) == 0);
+}
+
+static bool is_private(const uint8_t *octets, size_t size)
+{
+    for (size_t i = 0; i < ARRAY_LEN(private_prefixes); i++)
+        if (is_within(octets, size, &private_prefixes[i]))
+            return true;
+    return false;
+}
+
 bool policy_address_is_private(const struct address *address)
 {
-    const struct policy_prefix private = {.kind = POLICY_PREFIX_PRIVATE};
-    struct policy_acl acl;
+    size_t size;
+    const uint8_t *octets = address_octets(address, &size);
 
-    policy_acl_compile(&acl, &private, 1);
-    return policy_acl_allows(&acl, address);
+    return is_private(octets, size);
+}
+
+bool policy_prefixes_have(const struct policy_prefix *prefixes, uint32_t count,
+                          const struct address *address)
+{
+    size_t size;
+    const uint8_t *octets = address_octets(address, &size);
+
+    for (uint32_t i = 0; i < count; i++) {
+        const struct policy_prefix *prefix = &prefixes[i];
+
+        if (prefix->kind == POLICY_PREFIX_ANY ||
+            (prefix->kind == POLICY_PREFIX_PRIVATE && is_private(octets, size)) ||
+            (prefix->kind >= POLICY_PREFIX_IPV4 && is_within(octets, size, prefix)))
+            return true;
+    }
+    return false;
 }

@@ -39,6 +39,10 @@ NONNULL void policy_acl_compile(struct policy_acl *acl, const struct policy_pref
 NONNULL NODISCARD bool policy_acl_allows(const struct policy_acl *acl,
                                          const struct address *client);
 
+// The same of a few prefixes that are not compiled; one after the other.
+NODISCARD bool policy_prefixes_have(const struct policy_prefix *prefixes, uint32_t count,
+                                    const struct address *address);
+
 // Whether all addresses of IPv4 or all of IPv6 are in the set, however that is written.
 NONNULL NODISCARD bool policy_acl_is_open(const struct policy_acl *acl);
 

@@ -37,7 +37,11 @@ static const struct {
     {"listen: [{url: tls://127.0.0.1}]", "listen:\n  - tls://127.0.0.1:853\nclients"},
     {"listen:\n- url: tls://127.0.0.1\n  certificates: [a.pem, {cert: b.pem, key: c.pem}]\n",
      "listen:\n  - url: tls://127.0.0.1:853\n    certificates:\n      - a.pem\n      - cert: "
-     "b.pem\n        key: c.pem\n    client-ca-file: \"\"\nclients"},
+     "b.pem\n        key: c.pem\n    client-ca-file: \"\"\n    proxy-from: []\nclients"},
+    {"listen: [{url: udp://127.0.0.1, proxy-from: [192.0.2.0/24, '::ffff:10.0.0.1', private, any]},"
+     " tcp://127.0.0.1]",
+     "    proxy-from:\n      - \"192.0.2.0/24\"\n      - \"10.0.0.1\"\n      - private\n      - "
+     "any\n  - tcp://127.0.0.1:53\nclients"},
     {"", "clients:\n  allow:\n    - private\n  refuse: refused\n  rate-limit: 0\n"},
     {"clients: {allow: [any]}",
      "clients:\n  allow:\n    - any\n  refuse: refused\n  rate-limit: 0\n"},

@@ -185,6 +185,8 @@ static const struct {
     const char *yaml, *error;
 } checks[] = {
     {"listen: [127.0.0.1, 'dns://127.0.0.1:53']", "listen: dns://127.0.0.1:53 is there twice"},
+    {"listen: ['127.0.0.1:0', {url: 'udp://127.0.0.1:0', proxy-from: [127.0.0.2]}]",
+     "listen: udp://127.0.0.1:0 is there twice, with another proxy-from"},
     {"listen: ['tcp://[::1]:853', 'tls://::1']", "listen: tls://[::1]:853 is there twice"},
     {"listen: [{url: dns://::1, certificates: [a]}]",
      "listen: dns://[::1]:53 has certificates, but only tls:// is encrypted"},

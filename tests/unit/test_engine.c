@@ -124,7 +124,7 @@ static void on_answer(const struct engine_client *to, const uint8_t *message, si
 
     require(size <= sizeof(fake->message));
     require((message == NULL) == (size == 0));
-    require(to->peer.v4.sin_port == 4242); // it is told who asked
+    require(to->source.v4.sin_port == 4242); // it is told who asked
     fake->answers++;
     fake->silent = !message;
     fake->size = size;
@@ -143,7 +143,7 @@ static void client_init(struct fake_client *fake, enum engine_transport transpor
         .transport = transport,
         .udp_max_size = UDP_SIZE_MAX,
         .keepalive = 100,
-        .peer.v4.sin_port = 4242,
+        .source.v4.sin_port = 4242,
     };
 }
 
@@ -544,8 +544,8 @@ static void allow_only(const char *text, enum policy_refuse refuse)
 static void client_at(const char *text, enum engine_transport transport)
 {
     client_init(&client, transport);
-    assert_int_equal(address_parse(&client.engine_client.peer, text, 4242), 0);
-    client.engine_client.peer.v4.sin_port = 4242;
+    assert_int_equal(address_parse(&client.engine_client.source, text, 4242), 0);
+    client.engine_client.source.v4.sin_port = 4242;
 }
 
 // Whatever it is that is asked.

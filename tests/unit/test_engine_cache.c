@@ -160,7 +160,7 @@ static int begin_with(uint32_t max_in_flight)
             .owner = &clients[i],
             .transport = ENGINE_UDP,
             .udp_max_size = 1232,
-            .peer.v4 = {.sin_family = AF_INET, .sin_addr.s_addr = i, .sin_port = 4242},
+            .source.v4 = {.sin_family = AF_INET, .sin_addr.s_addr = i, .sin_port = 4242},
         };
     cache = cache_new(options.cache.size);
     for (unsigned i = 0; i < WORKERS; i++) {

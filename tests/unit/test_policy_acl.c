@@ -12,6 +12,10 @@
 
 static struct policy_acl acl;
 
+// The same, not compiled.
+static struct policy_prefix prefixes[POLICY_PREFIXES_MAX];
+static uint32_t prefix_count;
+
 static struct policy_prefix prefix_of(const char *text)
 {
     struct policy_prefix prefix;
@@ -25,14 +29,13 @@ static struct policy_prefix prefix_of(const char *text)
 // Of "a b c".
 static void compile(const char *list)
 {
-    struct policy_prefix allow[POLICY_PREFIXES_MAX];
-    uint32_t count = 0;
     char copy[4096], *rest = NULL;
 
+    prefix_count = 0;
     snprintf(copy, sizeof(copy), "%s", list);
     for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
-        allow[count++] = prefix_of(word);
-    policy_acl_compile(&acl, allow, count);
+        prefixes[prefix_count++] = prefix_of(word);
+    policy_acl_compile(&acl, prefixes, prefix_count);
 }
 
 static bool allows(const char *client)
@@ -42,6 +45,14 @@ static bool allows(const char *client)
     if (address_parse(&address, client, 4242) != E_OK)
         fail_msg("%s", client);
     return policy_acl_allows(&acl, &address);
+}
+
+static bool has(const char *client)
+{
+    struct address address;
+
+    assert_int_equal(address_parse(&address, client, 4242), E_OK);
+    return policy_prefixes_have(prefixes, prefix_count, &address);
 }
 
 static const struct {
@@ -95,7 +106,7 @@ static void check(const char *set, const char *list, bool expected)
 
     snprintf(copy, sizeof(copy), "%s", list);
     for (char *word = strtok_r(copy, " ", &rest); word; word = strtok_r(NULL, " ", &rest))
-        if (allows(word) != expected)
+        if (allows(word) != expected || has(word) != expected)
             fail_msg("{%s} %s %s", set, expected ? "lacks" : "has", word);
 }
 
@@ -129,6 +140,7 @@ static void test_client_without_an_address(void **state)
 
     compile("private 0.0.0.0/0 ::/0");
     assert_false(policy_acl_allows(&acl, &nobody));
+    assert_false(policy_prefixes_have(prefixes, prefix_count, &nobody));
     compile("any");
     assert_true(policy_acl_allows(&acl, &nobody));
 }

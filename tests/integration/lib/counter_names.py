@@ -49,6 +49,8 @@ COUNTERS = {
     "handshakes resumed": ["tls_handshakes_resumed"],
     "handshakes failed": ["tls_handshakes_failed"],
     "handshakes too slow": ["tls_handshakes_slow"],
+    "PROXY headers": ["proxy_headers"],
+    "PROXY headers refused": ["proxy_headers_refused"],
     # connections to upstreams
     "connections opened": ["upstream_connections_opened"],
     "connections resumed": ["upstream_connections_resumed"],
