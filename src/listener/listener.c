@@ -71,8 +71,7 @@ void listener_set_proxies(struct listener *listener, const struct address *addre
 
 bool listener_is_proxy(const struct listener_proxies *proxies, const struct address *peer)
 {
-    return UNLIKELY(proxies->count > 0) &&
-           policy_prefixes_have(proxies->prefixes, proxies->count, peer);
+    return policy_prefixes_have(proxies->prefixes, proxies->count, peer);
 }
 
 void listener_refuse_header(struct listener *listener, const struct address *peer)

@@ -23,6 +23,46 @@ static void on_answer(const struct engine_client *client, const uint8_t *message
 
 static const struct engine_client_ops client_ops = {.answer = on_answer};
 
+static inline void ask(struct udp_listener *udp, const struct address *source,
+                       const struct address *peer, const struct address *local,
+                       const uint8_t *bytes, size_t size)
+{
+    const struct engine_client client = {
+        .ops = &client_ops,
+        .owner = udp,
+        .transport = ENGINE_UDP,
+        .udp_max_size = (uint16_t)MIN(udp->listener->limits.udp_max_size, udp->socket.max_size),
+        .keepalive = 0, // every field: then none is zeroed first
+        .source = *source,
+        .peer = *peer,
+        .local = *local,
+    };
+
+    udp->in_flight++;
+    engine_query(udp->listener->engine, &client, bytes, size);
+}
+
+// Where there are proxies. Out of line: most listeners have none.
+__attribute__((noinline)) static void ask_beside_proxies(struct udp_listener *udp,
+                                                         const struct address *peer,
+                                                         const struct address *local,
+                                                         const uint8_t *bytes, size_t size)
+{
+    struct proxy_header header;
+
+    if (!listener_is_proxy(&udp->proxies, peer)) {
+        ask(udp, peer, peer, local, bytes, size);
+        return;
+    }
+    if (proxy_header_parse(&header, bytes, size) != E_OK) {
+        listener_refuse_header(udp->listener, peer);
+        return;
+    }
+    counter_inc(udp->listener->counters, COUNTER_proxy_headers);
+    ask(udp, header.proxied ? &header.source : peer, peer, local, bytes + header.size,
+        size - header.size);
+}
+
 static void on_received(struct udp_socket *socket, const struct address *peer,
                         const struct address *local, const uint8_t *bytes, size_t size)
 {
@@ -33,34 +73,10 @@ static void on_received(struct udp_socket *socket, const struct address *peer,
         counter_inc(udp->listener->counters, COUNTER_udp_source_refused);
         return;
     }
-
-    const struct address *source = peer;
-    struct proxy_header header;
-
-    if (listener_is_proxy(&udp->proxies, peer)) {
-        if (proxy_header_parse(&header, bytes, size) != E_OK) {
-            listener_refuse_header(udp->listener, peer);
-            return;
-        }
-        counter_inc(udp->listener->counters, COUNTER_proxy_headers);
-        bytes += header.size;
-        size -= header.size;
-        if (header.proxied)
-            source = &header.source;
-    }
-
-    const struct engine_client client = {
-        .ops = &client_ops,
-        .owner = udp,
-        .transport = ENGINE_UDP,
-        .udp_max_size = (uint16_t)MIN(udp->listener->limits.udp_max_size, socket->max_size),
-        .source = *source,
-        .peer = *peer,
-        .local = *local,
-    };
-
-    udp->in_flight++;
-    engine_query(udp->listener->engine, &client, bytes, size);
+    if (UNLIKELY(udp->proxies.count > 0))
+        ask_beside_proxies(udp, peer, local, bytes, size);
+    else
+        ask(udp, peer, peer, local, bytes, size);
 }
 
 static void on_send_failed(struct udp_socket *socket, unsigned count)
