@@ -109,7 +109,7 @@ def _dnsperf(session, subject: Subject) -> float:
 
 
 def _measures(session) -> dict:
-    count = HANDSHAKES // 3 if session.quick else HANDSHAKES
+    count = HANDSHAKES // 6 if session.quick else HANDSHAKES
     return {
         "hit": lambda s: _dnsperf(session, s),
         "handshake": lambda s: _handshakes(session, s, False, count),
@@ -169,7 +169,9 @@ def measure(session) -> dict:
             for name, values in rounds[subject.kind.key].items():
                 found[subject.kind.key][name] = statistics.median(values)
             try:
-                found[subject.kind.key]["idle"] = _idle(session, subject, IDLE)
+                found[subject.kind.key]["idle"] = _idle(
+                    session, subject, IDLE // 4 if session.quick else IDLE
+                )
             except (Failed, OSError) as failure:
                 session.problem(subject.kind, "idle clients over TLS", failure)
             say(f"  {subject.kind.key}: {found[subject.kind.key]}")
