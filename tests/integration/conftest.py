@@ -171,6 +171,12 @@ def sotto(forward, server):
 
 
 @pytest.fixture
+def place(sotto):
+    """Where it listens over TLS, in files whose program does (see `encrypted`)."""
+    return sotto.listener("tls")
+
+
+@pytest.fixture
 def by_nobody(request):
     """A `wrap`: run by the user nobody, from where that may read it."""
     with unprivileged.PublicFolder() as folder:

@@ -20,11 +20,6 @@ def sotto(server, forward, encrypted):
 
 
 @pytest.fixture
-def place(sotto) -> Address:
-    return sotto.listener("tls")
-
-
-@pytest.fixture
 def own_address() -> str:
     return ".".join(map(str, wire.derived_rdata(wire.name_wire(NAME), wire.A)))
 

@@ -32,11 +32,6 @@ def sotto(server, forward, encrypted):
     return forward(server, **encrypted)
 
 
-@pytest.fixture
-def place(sotto) -> Address:
-    return sotto.listener("tls")
-
-
 def is_closed(client: TcpClient) -> bool:
     try:
         return client.receive() == b""

@@ -157,14 +157,25 @@ def test_an_extra_answer_with_the_next_id_reaches_nobody(dot_server, forward):
     assert sotto.count("unasked replies") >= 1000
 
 
+def flood(conn, query):
+    for number in range(200):
+        ident = (query.ident + 1 + number) & 0xFFFF
+        conn.send_message(reply_to(query, ident=ident, answer=FORGED))
+
+
+def test_a_stream_of_unasked_replies_costs_nobody_an_answer(dot_server, forward):
+    """R14: whoever was on the connection is answered by the next upstream."""
+    server, other = dot_server(on_query=by_name(flood=flood)), dot_server()
+    sotto = forward(server, other)
+    with Bystanders(sotto.address), within(HEARD_BY):
+        for number in range(3):
+            name = f"flood{number}.test"
+            assert_own_answer(ask(sotto.address, name), name)
+    assert sotto.count("invalid connections") >= 1
+
+
 def test_a_stream_of_unasked_replies_ends_the_connection(dot_server, forward):
     """R14"""
-
-    def flood(conn, query):
-        for number in range(200):
-            ident = (query.ident + 1 + number) & 0xFFFF
-            conn.send_message(reply_to(query, ident=ident, answer=FORGED))
-
     server = dot_server(on_query=by_name(flood=flood))
     sotto = forward(server)
     name = "first.test"
