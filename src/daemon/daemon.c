@@ -20,14 +20,13 @@
 #include "daemon/cache_file.h"
 #include "daemon/collect.h"
 #include "daemon/control_open.h"
+#include "daemon/encryption.h"
 #include "daemon/endpoints.h"
 #include "daemon/notify.h"
 #include "daemon/privileges.h"
+#include "daemon/start_log.h"
 #include "daemon/worker.h"
-#include "dns/name.h"
-#include "listener/url.h"
 #include "net/loop.h"
-#include "policy/acl.h"
 
 // Descriptors kept for the log, upstream connections, sockets and what libraries open.
 #define DESCRIPTORS_RESERVED 128
@@ -210,101 +209,6 @@ static uint32_t fit_descriptors(const struct daemon *daemon, uint32_t wanted)
     return (uint32_t)MIN((uint64_t)wanted, MAX(left / daemon->worker_count, (uint64_t)1));
 }
 
-static struct tls_server *endpoint_tls_server(const struct endpoint *endpoint)
-{
-    return endpoint->certificates ? certificates_server(endpoint->certificates) : NULL;
-}
-
-static void log_endpoint(const struct daemon *daemon, const struct endpoint *endpoint)
-{
-    struct listener_address bound = endpoint->wanted;
-    char url[LISTENER_URL_SIZE];
-
-    bound.address = endpoint->bound;
-    log_info(daemon->log, "listener", "listening on %s (%s%s)%s", listener_url_to_text(&bound, url),
-             bound.transports & LISTENER_UDP ? "udp" : "",
-             bound.transports == LISTENER_DNS  ? ", tcp"
-             : bound.transports & LISTENER_TCP ? "tcp"
-             : bound.transports & LISTENER_TLS ? "tls"
-                                               : "",
-             endpoint->inherited ? ", passed by the service manager" : "");
-}
-
-static void log_upstreams(const struct daemon *daemon)
-{
-    const struct upstream_options *options = &daemon->plan->options;
-
-    for (unsigned i = 0; i < options->server_count; i++) {
-        const struct upstream_server_options *server = &options->servers[i];
-        bool named = server->endpoint.auth_name[0] != '\0';
-
-        if (server->profile == UPSTREAM_OPPORTUNISTIC)
-            log_warning(daemon->log, "upstream",
-                        "%s: profile opportunistic: encrypted, but whoever answers there is "
-                        "believed",
-                        server->url);
-        else
-            log_info(daemon->log, "upstream", "%s: profile strict, must prove to be %s%s",
-                     server->url,
-                     named               ? server->endpoint.auth_name
-                     : server->pin_count ? "the pinned key"
-                                         : "its IP address",
-                     named && server->pin_count ? " with a pinned key" : "");
-    }
-}
-
-// To be reached by everybody is what amplification attacks look for.
-static void warn_if_open(const struct daemon *daemon)
-{
-    const struct policy_options *policy = &daemon->config->engine.policy;
-    struct policy_acl allowed;
-    char text[ADDRESS_TEXT_MAX];
-
-    policy_acl_compile(&allowed, policy->allow, policy->allow_count);
-    if (!policy_acl_is_open(&allowed))
-        return;
-    list_for_each(node, &daemon->endpoints) {
-        const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
-
-        if (policy_address_is_private(&endpoint->bound))
-            continue;
-        log_warning(daemon->log, "listener",
-                    "whoever reaches %s is answered: an open resolver, which others will abuse. "
-                    "Name your clients in 'clients: allow' (--allow), or keep a firewall in front "
-                    "of it%s",
-                    address_to_text(&endpoint->bound, text),
-                    policy->rate_limit.rate == 0 ? "; else set 'clients: rate-limit'" : "");
-    }
-}
-
-// Such a place believes everybody about who he is, so that 'clients: allow' keeps out nobody.
-static void warn_if_all_are_proxies(const struct daemon *daemon)
-{
-    const struct listener_options *options = &daemon->config->listener;
-    char url[LISTENER_URL_SIZE];
-
-    for (uint32_t i = 0; i < options->place_count; i++)
-        if (listener_proxies_are_all(&options->places[i].proxies))
-            log_warning(daemon->log, "listener",
-                        "whoever reaches %s is believed whom it asks for: name your balancers in "
-                        "'proxy-from', or keep a firewall in front of it",
-                        listener_url_to_text(&options->places[i].at, url));
-}
-
-static void log_start(const struct daemon *daemon)
-{
-    log_info(daemon->log, "daemon", "sotto %s: %u worker%s, user ID %u", SOTTO_VERSION,
-             daemon->worker_count, daemon->worker_count == 1 ? "" : "s", (unsigned)geteuid());
-    if (geteuid() == 0)
-        log_warning(daemon->log, "daemon",
-                    "running as root; name another user with 'user:' in the configuration");
-    log_upstreams(daemon);
-    list_for_each(node, &daemon->endpoints)
-        log_endpoint(daemon, list_entry(node, struct endpoint, node));
-    warn_if_open(daemon);
-    warn_if_all_are_proxies(daemon);
-}
-
 // A place may be for one of the two kinds of sockets that an endpoint has.
 static const uint32_t socket_kinds[] = {LISTENER_UDP, LISTENER_STREAM};
 
@@ -351,110 +255,35 @@ static int start_workers(struct daemon *daemon)
 
 // ---- Certificates
 
-static const char *endpoint_name(const struct endpoint *endpoint, char url[LISTENER_URL_SIZE])
-{
-    struct listener_address bound = endpoint->wanted;
-
-    bound.address = endpoint->bound;
-    return listener_url_to_text(&bound, url);
-}
-
-static bool has_certificates(const struct daemon *daemon)
-{
-    list_for_each(node, &daemon->endpoints)
-        if (list_entry(node, struct endpoint, node)->certificates)
-            return true;
-    return false;
-}
-
 static void look_at_certificates(struct daemon *daemon)
 {
-    char url[LISTENER_URL_SIZE];
-
     pthread_mutex_lock(&daemon->endpoints_lock);
-    list_for_each(node, &daemon->endpoints) {
-        const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
-
-        if (!endpoint->certificates)
-            continue;
-        certificates_look(endpoint->certificates, endpoint_name(endpoint, url), daemon->log);
-        certificates_warn(endpoint->certificates, url, daemon->log);
-    }
+    encryption_look(&daemon->endpoints, daemon->log);
     pthread_mutex_unlock(&daemon->endpoints_lock);
-}
-
-static void log_certificates(const struct daemon *daemon)
-{
-    char url[LISTENER_URL_SIZE];
-
-    list_for_each(node, &daemon->endpoints) {
-        const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
-
-        if (!endpoint->certificates)
-            continue;
-        certificates_check_access(endpoint->certificates, endpoint_name(endpoint, url),
-                                  daemon->log);
-        certificates_warn(endpoint->certificates, url, daemon->log);
-    }
-}
-
-// Reads what an endpoint that stays is to show.
-static int prepare_one(const struct endpoint *endpoint, const struct listener_options *options,
-                       struct config_error *error)
-{
-    int place = endpoint_tls_place(options, &endpoint->wanted.address);
-    char url[LISTENER_URL_SIZE], reason[TLS_REASON_SIZE];
-    struct tls_server_options tls;
-
-    if (!endpoint->certificates || place < 0)
-        return E_OK;
-    listener_tls_options(options, (uint32_t)place, &tls);
-    if (certificates_prepare(endpoint->certificates, &tls, reason) == E_OK)
-        return E_OK;
-    snprintf(error->text, sizeof(error->text), "listen: %s: %s", endpoint_name(endpoint, url),
-             reason);
-    return E_INVALID;
 }
 
 static int prepare_certificates(struct daemon *daemon, const struct listener_options *options,
                                 struct config_error *error)
 {
-    int err = E_OK;
+    int err;
 
     pthread_mutex_lock(&daemon->endpoints_lock);
-    list_for_each(node, &daemon->endpoints)
-        if (err == E_OK)
-            err = prepare_one(list_entry(node, struct endpoint, node), options, error);
+    err = encryption_prepare(&daemon->endpoints, options, error);
     pthread_mutex_unlock(&daemon->endpoints_lock);
     return err;
-}
-
-// What those who ask over plain DNS are told of the endpoints that are, or will be, encrypted.
-static void advertise(const struct list *endpoints, const struct listener_options *options,
-                      struct policy_discovery *discovery)
-{
-    list_for_each(node, endpoints) {
-        const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
-
-        if (!endpoint->certificates || discovery->count == POLICY_ENDPOINTS_MAX ||
-            (!endpoint->inherited && endpoint_tls_place(options, &endpoint->wanted.address) < 0))
-            continue;
-        if (discovery->name[0] == 0 &&
-            dns_name_from_text(certificates_name(endpoint->certificates), discovery->name) != E_OK)
-            memset(discovery->name, 0, sizeof(discovery->name));
-        discovery->endpoints[discovery->count++] = endpoint->bound;
-    }
 }
 
 static void end_certificates(struct daemon *daemon, void (*end)(struct certificates *))
 {
     pthread_mutex_lock(&daemon->endpoints_lock);
-    list_for_each(node, &daemon->endpoints) {
-        const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+    encryption_end(&daemon->endpoints, end);
+    pthread_mutex_unlock(&daemon->endpoints_lock);
+}
 
-        if (endpoint->certificates)
-            end(endpoint->certificates);
-    }
+static void show_certificates(struct daemon *daemon, struct status *status)
+{
+    pthread_mutex_lock(&daemon->endpoints_lock);
+    encryption_show(&daemon->endpoints, status);
     pthread_mutex_unlock(&daemon->endpoints_lock);
 }
 
@@ -507,33 +336,13 @@ static void flush_if_other_upstreams(struct daemon *daemon, const struct config 
 
 // ---- The control socket
 
-static void collect_certificates(struct daemon *daemon, struct status *status)
-{
-    time_t now = time(NULL);
-
-    pthread_mutex_lock(&daemon->endpoints_lock);
-    list_for_each(node, &daemon->endpoints) {
-        const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
-        struct status_certificate *shown = &status->certificates[status->certificate_count];
-        char url[LISTENER_URL_SIZE];
-
-        if (!endpoint->certificates || status->certificate_count == STATUS_CERTIFICATES_MAX)
-            continue;
-        snprintf(shown->listener, sizeof(shown->listener), "%s", endpoint_name(endpoint, url));
-        snprintf(shown->name, sizeof(shown->name), "%s", certificates_name(endpoint->certificates));
-        shown->seconds_left = (int64_t)(certificates_expire(endpoint->certificates) - now);
-        status->certificate_count++;
-    }
-    pthread_mutex_unlock(&daemon->endpoints_lock);
-}
-
 static int on_collect(void *context, struct status *status)
 {
     struct daemon *daemon = context;
     int err = collect_status(status, daemon->workers, daemon->worker_count, daemon->cache);
 
     if (err == E_OK)
-        collect_certificates(daemon, status);
+        show_certificates(daemon, status);
     status->uptime = loop_clock() - daemon->started_at;
     return err;
 }
@@ -653,8 +462,10 @@ static int prepare(struct daemon *daemon, struct reload *reload, struct config_e
     if (err == E_OK)
         err = prepare_certificates(daemon, &reload->config->listener, error);
     if (err == E_OK) {
-        advertise(&daemon->endpoints, &reload->config->listener, &reload->config->engine.discovery);
-        advertise(&reload->opened, &reload->config->listener, &reload->config->engine.discovery);
+        struct policy_discovery *discovery = &reload->config->engine.discovery;
+
+        encryption_advertise(&daemon->endpoints, &reload->config->listener, discovery);
+        encryption_advertise(&reload->opened, &reload->config->listener, discovery);
     }
     for (unsigned i = 0; i < daemon->worker_count && err == E_OK; i++) {
         snprintf(error->text, sizeof(error->text), "out of memory");
@@ -719,7 +530,7 @@ static void apply(struct daemon *daemon, struct reload *reload)
         endpoint_free(endpoint);
     }
     list_for_each(opened_node, &reload->opened)
-        log_endpoint(daemon, list_entry(opened_node, struct endpoint, node));
+        start_log_endpoint(daemon->log, list_entry(opened_node, struct endpoint, node));
     list_splice(&daemon->endpoints, &reload->opened);
     pthread_mutex_unlock(&daemon->endpoints_lock);
     log_not_applied(daemon, reload);
@@ -733,8 +544,7 @@ static void apply(struct daemon *daemon, struct reload *reload)
     pthread_mutex_unlock(&daemon->cache_file);
     daemon->save_at = loop_clock() + daemon->config->engine.cache.persist_interval;
     log_configure(daemon->log, &daemon->config->log);
-    warn_if_open(daemon);
-    warn_if_all_are_proxies(daemon);
+    start_log_dangers(daemon->log, daemon->config, &daemon->endpoints);
 }
 
 static void reload_all(struct daemon *daemon)
@@ -790,8 +600,8 @@ static void keep_house(struct daemon *daemon)
 static int wait_for_signal(struct daemon *daemon, const sigset_t *signals)
 {
     for (;;) {
-        usec_t due =
-            has_certificates(daemon) ? MIN(daemon->look_at, daemon->save_at) : daemon->save_at;
+        usec_t due = encryption_is_used(&daemon->endpoints) ? MIN(daemon->look_at, daemon->save_at)
+                                                            : daemon->save_at;
         usec_t now = loop_clock();
         usec_t wait = due > now ? due - now : 0;
         struct timespec timeout = {
@@ -870,7 +680,7 @@ static int prepare_start(struct daemon *daemon)
     if (open_endpoints(daemon, &error) != E_OK ||
         control_open(&daemon->control_socket, config, &error) != E_OK)
         return complain(error.text, EXIT_RUNTIME);
-    advertise(&daemon->endpoints, &config->listener, &config->engine.discovery);
+    encryption_advertise(&daemon->endpoints, &config->listener, &config->engine.discovery);
     daemon->no_control = error;
     if (privileges_drop(config->user, &error) != E_OK)
         return complain(error.text, EXIT_RUNTIME);
@@ -910,7 +720,7 @@ int daemon_run(const struct daemon_loader *loader)
     uint32_t fitting = fit_descriptors(&daemon, wanted);
 
     daemon.config->listener.limits.tcp_max_connections = fitting;
-    log_start(&daemon);
+    start_log(daemon.log, daemon.config, &daemon.endpoints, daemon.worker_count);
     if (fitting < wanted)
         log_warning(daemon.log, "daemon",
                     "the limit of open files leaves room for %u TCP connections a worker, not %u",
@@ -922,7 +732,7 @@ int daemon_run(const struct daemon_loader *loader)
         // Half-started threads are in nobody's way: the process ends.
         return EXIT_RUNTIME;
     }
-    log_certificates(&daemon);
+    encryption_log(&daemon.endpoints, daemon.log);
     log_info(daemon.log, "daemon", "ready");
     notify_ready();
     serve(&daemon, &signals);

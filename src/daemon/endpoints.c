@@ -9,7 +9,6 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "listener/url.h"
 #include "net/socket.h"
 
 enum {
@@ -170,7 +169,22 @@ struct endpoint *endpoint_open(const struct listener_address *wanted, unsigned w
     return NULL;
 }
 
+const char *endpoint_url(const struct endpoint *endpoint, char url[LISTENER_URL_SIZE])
+{
+    const struct listener_address bound = {
+        .address = endpoint->bound,
+        .transports = endpoint->wanted.transports,
+    };
+
+    return listener_url_to_text(&bound, url);
+}
+
 // ---- Encryption
+
+struct tls_server *endpoint_tls_server(const struct endpoint *endpoint)
+{
+    return endpoint->certificates ? certificates_server(endpoint->certificates) : NULL;
+}
 
 int endpoint_tls_place(const struct listener_options *options, const struct address *address)
 {

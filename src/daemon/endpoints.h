@@ -8,6 +8,7 @@
 #include "base/list.h"
 #include "config/config.h"
 #include "daemon/certificates.h"
+#include "listener/url.h"
 
 struct endpoint {
     struct list node;
@@ -33,6 +34,12 @@ NONNULL NODISCARD struct endpoint *endpoint_open(const struct listener_address *
 NONNULL NODISCARD int endpoints_inherit(struct list *endpoints, unsigned workers,
                                         const struct listener_options *options,
                                         struct config_error *error);
+
+// Where it listens, with the port that it has; for the log. Returns `url`.
+NONNULL const char *endpoint_url(const struct endpoint *endpoint, char url[LISTENER_URL_SIZE]);
+
+// What its workers make TLS sessions with, or NULL.
+NONNULL struct tls_server *endpoint_tls_server(const struct endpoint *endpoint);
 
 // Reads the certificates of an endpoint with TLS, if it has none yet. E_INVALID with the error.
 NONNULL NODISCARD int endpoint_encrypt(struct endpoint *endpoint,

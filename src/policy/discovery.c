@@ -39,15 +39,16 @@ static bool reachable(const struct address *endpoint, const struct address *aske
     return asked->family == AF_UNSPEC || is_loopback(endpoint) == is_loopback(asked);
 }
 
-static size_t write_service(uint8_t *to, size_t size, const struct policy_discovery *discovery,
-                            uint16_t priority, uint16_t port, const struct address *at)
+static size_t write_service(uint8_t *to, size_t size, uint16_t priority,
+                            const struct policy_endpoint *endpoint, const struct address *at)
 {
     struct writer w = writer_of(to, size);
     size_t hint_size;
     const uint8_t *hint = address_octets(at, &hint_size);
+    uint16_t port = address_port(&endpoint->address);
 
     writer_u16(&w, priority);
-    writer_bytes(&w, discovery->name, dns_name_length(discovery->name));
+    writer_bytes(&w, endpoint->name, dns_name_length(endpoint->name));
     writer_u16(&w, KEY_ALPN);
     writer_u16(&w, 4);
     writer_bytes(&w, "\3dot", 4);
@@ -69,18 +70,16 @@ bool policy_answer_discovery(const struct policy_discovery *discovery, const str
 {
     size_t used = 0;
 
-    if (discovery->name[0] == 0)
-        return false;
     for (uint32_t i = 0; i < discovery->count; i++) {
-        const struct address *endpoint = &discovery->endpoints[i];
+        const struct policy_endpoint *endpoint = &discovery->endpoints[i];
         uint8_t *rdata = answer->rdata + used;
         struct address at;
         size_t size;
 
-        if (!reachable(endpoint, asked, &at))
+        if (!reachable(&endpoint->address, asked, &at))
             continue;
-        size = write_service(rdata, sizeof(answer->rdata) - used, discovery,
-                             (uint16_t)(answer->record_count + 1), address_port(endpoint), &at);
+        size = write_service(rdata, sizeof(answer->rdata) - used,
+                             (uint16_t)(answer->record_count + 1), endpoint, &at);
         if (size == 0)
             break;
         answer->records[answer->record_count++] = (struct dns_local_record){

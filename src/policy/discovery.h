@@ -13,13 +13,16 @@
 // More encrypted listeners than clients care to try.
 #define POLICY_ENDPOINTS_MAX 4
 
+// Where DNS over TLS is to be had.
+struct policy_endpoint {
+    uint8_t name[DNS_NAME_MAX]; // in its certificate, in wire form
+    struct address address;     // perhaps every address
+};
+
 // Plain values.
 struct policy_discovery {
-    // The name in our certificate, in wire form; the root (zeros) if we have none: then nothing can
-    // be told.
-    uint8_t name[DNS_NAME_MAX];
     uint32_t count;
-    struct address endpoints[POLICY_ENDPOINTS_MAX]; // of DNS over TLS, perhaps of every address
+    struct policy_endpoint endpoints[POLICY_ENDPOINTS_MAX];
 };
 
 // Answers _dns.resolver.arpa SVCB (RFC 9461): an alternative for each endpoint that the client can

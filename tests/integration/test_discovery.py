@@ -70,6 +70,21 @@ def test_a_certificate_without_a_name(server, forward, authority):
     assert services(sotto) == []
 
 
+def test_each_listener_under_the_name_in_its_own_certificate(server, forward, identity, authority):
+    other, nameless = authority.issue(names=["other.test"]), authority.issue(names=[])
+    tls = [
+        {"url": f"tls://{address}:0", "certificates": [certificate_files(found)]}
+        for address, found in [
+            ("127.0.0.1", identity),
+            ("127.0.0.2", nameless),
+            ("127.0.0.3", other),
+        ]
+    ]
+    sotto = forward(server, listen=["dns://127.0.0.1:0", *tls])
+    told = {str(record.target): described(record)["ipv4hint"] for record in services(sotto)}
+    assert told == {"dot.test.": '"127.0.0.1"', "other.test.": '"127.0.0.3"'}
+
+
 def test_the_first_name_that_is_no_pattern(server, forward, authority):
     found = authority.issue(names=["*.wild.test", "plain.test", "other.test"])
     listen = ["dns://127.0.0.1:0", "tls://127.0.0.1:0"]

@@ -70,10 +70,12 @@ static const uint8_t name[] = "\3dns\4home\4arpa";
 static void make(struct policy_discovery *discovery, const char *const *endpoints)
 {
     memset(discovery, 0, sizeof(*discovery));
-    memcpy(discovery->name, name, sizeof(name));
-    for (; *endpoints; endpoints++)
-        assert_int_equal(address_parse(&discovery->endpoints[discovery->count++], *endpoints, 853),
-                         E_OK);
+    for (; *endpoints; endpoints++) {
+        struct policy_endpoint *endpoint = &discovery->endpoints[discovery->count++];
+
+        memcpy(endpoint->name, name, sizeof(name));
+        assert_int_equal(address_parse(&endpoint->address, *endpoints, 853), E_OK);
+    }
 }
 
 static void test_what_is_told(void **state)
@@ -104,16 +106,20 @@ static void test_what_is_told(void **state)
     }
 }
 
-static void test_without_a_name(void **state)
+static void test_each_under_its_name(void **state)
 {
-    const char *const endpoints[] = {"192.0.2.1:853", NULL};
+    const char *const endpoints[] = {"192.0.2.1:853", "192.0.2.1:854", NULL};
+    static const uint8_t other[] = "\5other\4home\4arpa";
     const struct address asked = {.family = AF_UNSPEC};
     struct policy_answer answer = {.record_count = 0};
     struct policy_discovery discovery;
 
     make(&discovery, endpoints);
-    memset(discovery.name, 0, sizeof(discovery.name));
-    assert_false(policy_answer_discovery(&discovery, &asked, &answer));
+    memcpy(discovery.endpoints[1].name, other, sizeof(other));
+    assert_true(policy_answer_discovery(&discovery, &asked, &answer));
+    assert_int_equal(answer.record_count, 2);
+    assert_memory_equal(answer.records[0].rdata + 2, name, sizeof(name));
+    assert_memory_equal(answer.records[1].rdata + 2, other, sizeof(other));
 }
 
 // The longest name, and as many endpoints as there may be: all of them fit.
@@ -126,11 +132,15 @@ static void test_the_most_there_can_be(void **state)
     struct policy_discovery discovery;
 
     make(&discovery, endpoints);
-    memset(discovery.name, 'a', sizeof(discovery.name));
-    for (size_t i = 0; i < 192; i += 64)
-        discovery.name[i] = 63;
-    discovery.name[192] = 61;
-    discovery.name[254] = 0;
+    for (size_t e = 0; e < POLICY_ENDPOINTS_MAX; e++) {
+        uint8_t *longest = discovery.endpoints[e].name;
+
+        memset(longest, 'a', DNS_NAME_MAX);
+        for (size_t i = 0; i < 192; i += 64)
+            longest[i] = 63;
+        longest[192] = 61;
+        longest[254] = 0;
+    }
     assert_true(policy_answer_discovery(&discovery, &asked, &answer));
     assert_int_equal(answer.record_count, POLICY_ENDPOINTS_MAX);
     assert_int_equal(answer.records[3].rdata_size, 2 + 255 + 8 + 6 + 20);
@@ -140,7 +150,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_what_is_told),
-        cmocka_unit_test(test_without_a_name),
+        cmocka_unit_test(test_each_under_its_name),
         cmocka_unit_test(test_the_most_there_can_be),
     };
 
