@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <libgen.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/reason.h"
 
 static_assert(sizeof(((struct sockaddr_un *)NULL)->sun_path) == CONTROL_PATH_SIZE,
               "a path that fits the option fits the address");
@@ -24,15 +24,7 @@ static_assert(sizeof(((struct sockaddr_un *)NULL)->sun_path) == CONTROL_PATH_SIZ
 #define SYSTEM_DIRECTORY "/run/sotto"
 #define NAME "control.sock"
 
-PRINTF(2, 3) static int fail(char reason[CONTROL_REASON_SIZE], const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(reason, CONTROL_REASON_SIZE, format, args);
-    va_end(args);
-    return E_SYSTEM;
-}
+#define fail(reason, ...) reason_give(E_SYSTEM, reason, CONTROL_REASON_SIZE, __VA_ARGS__)
 
 // ---- Places
 

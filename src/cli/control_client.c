@@ -1,7 +1,6 @@
 #include "cli/control_client.h"
 
 #include <errno.h>
-#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -9,17 +8,9 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/reason.h"
 
-PRINTF(2, 3)
-static int fail(char error[CONTROL_CLIENT_ERROR_SIZE], const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(error, CONTROL_CLIENT_ERROR_SIZE, format, args);
-    va_end(args);
-    return E_SYSTEM;
-}
+#define fail(error, ...) reason_give(E_SYSTEM, error, CONTROL_CLIENT_ERROR_SIZE, __VA_ARGS__)
 
 // ---- Connecting
 

@@ -2,7 +2,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <stdarg.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -11,17 +10,9 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "base/reason.h"
 
-PRINTF(2, 3)
-static int fail(char reason[FILE_REASON_SIZE], const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(reason, FILE_REASON_SIZE, format, args);
-    va_end(args);
-    return E_SYSTEM;
-}
+#define fail(reason, ...) reason_give(E_SYSTEM, reason, FILE_REASON_SIZE, __VA_ARGS__)
 
 // ---- Reading
 

@@ -3,12 +3,12 @@
 #include <gnutls/crypto.h>
 #include <gnutls/gnutls.h>
 #include <gnutls/x509.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/reason.h"
 
 #define DAY ((time_t)24 * 60 * 60)
 
@@ -27,16 +27,7 @@ struct tls_authority {
     gnutls_x509_privkey_t key;
 };
 
-PRINTF(2, 3)
-static int fail(char reason[TLS_REASON_SIZE], const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(reason, TLS_REASON_SIZE, format, args);
-    va_end(args);
-    return E_TLS;
-}
+#define fail(reason, ...) reason_give(E_TLS, reason, TLS_REASON_SIZE, __VA_ARGS__)
 
 static const char *date(time_t time, char text[16])
 {

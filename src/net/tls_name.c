@@ -1,25 +1,16 @@
 #include "net/tls_name.h"
 
 #include <arpa/inet.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/reason.h"
 
 #define NAME_MAX_LENGTH (TLS_NAME_SIZE - 1)
 #define LABEL_MAX_LENGTH 63
 
-PRINTF(2, 3)
-static int refuse(char reason[TLS_REASON_SIZE], const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(reason, TLS_REASON_SIZE, format, args);
-    va_end(args);
-    return E_INVALID;
-}
+#define refuse(reason, ...) reason_give(E_INVALID, reason, TLS_REASON_SIZE, __VA_ARGS__)
 
 // The locale has no say in what a name is made of.
 static bool is_digit(char c)

@@ -2,11 +2,11 @@
 #include <arpa/inet.h>
 #include <gnutls/abstract.h>
 #include <gnutls/crypto.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
+#include "base/reason.h"
 #include "net/tls_internal.h"
 
 // Longer chains exist only to keep us busy.
@@ -17,16 +17,7 @@ struct chain {
     unsigned count;
 };
 
-PRINTF(2, 3)
-static int refuse(struct tls *tls, const char *format, ...)
-{
-    va_list args;
-
-    va_start(args, format);
-    vsnprintf(tls->reason, sizeof(tls->reason), format, args);
-    va_end(args);
-    return E_VERIFY;
-}
+#define refuse(tls, ...) reason_give(E_VERIFY, (tls)->reason, sizeof((tls)->reason), __VA_ARGS__)
 
 static void chain_clear(struct chain *chain)
 {
