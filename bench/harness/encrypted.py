@@ -109,7 +109,7 @@ def _dnsperf(session, subject: Subject) -> float:
 
 
 def _measures(session) -> dict:
-    count = HANDSHAKES // 6 if session.quick else HANDSHAKES
+    count = HANDSHAKES // 15 if session.quick else HANDSHAKES
     return {
         "hit": lambda s: _dnsperf(session, s),
         "handshake": lambda s: _handshakes(session, s, False, count),
