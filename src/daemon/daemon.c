@@ -512,8 +512,10 @@ static void apply(struct daemon *daemon, struct reload *reload)
 
     end_certificates(daemon, certificates_commit);
     sem_init(&applied, 0, 0);
-    for (unsigned i = 0; i < daemon->worker_count; i++)
+    for (unsigned i = 0; i < daemon->worker_count; i++) {
+        require(reload->updates[i]); // prepare() made one for each
         worker_update_send(daemon->workers[i], reload->updates[i], &applied);
+    }
     // So that a reload is done when it says so, and the next finds no listener half closed.
     for (unsigned i = 0; i < daemon->worker_count;)
         i += sem_wait(&applied) == 0;
