@@ -10,9 +10,6 @@
 // RFC 7871: an answer for some clients only; we never ask for one.
 #define OPTION_CLIENT_SUBNET 8
 
-// Behind a SOA's two names: SERIAL, REFRESH, RETRY, EXPIRE, MINIMUM (RFC 1035 section 3.3.13).
-#define SOA_MINIMUM_FROM_END 4
-
 // What one pass over the records finds out.
 struct survey {
     uint32_t ttl_lowest; // of all records
@@ -75,8 +72,7 @@ static void survey_soa(struct survey *survey, const struct dns_message *reply,
     if (dns_name_copy(reply->wire, reply->size, record->owner, owner, &length) == 0 ||
         !dns_name_is_under(survey->end, owner))
         return;
-    uint32_t minimum =
-        dns_ttl_valid(get_u32(record->rdata + record->rdata_size - SOA_MINIMUM_FROM_END));
+    uint32_t minimum = dns_ttl_of_soa(record);
 
     survey->soa_minimum = survey->has_soa ? MIN(survey->soa_minimum, minimum) : minimum;
     survey->has_soa = true;

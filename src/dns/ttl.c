@@ -1,8 +1,41 @@
 #include "dns/ttl.h"
 
 #include "dns/name.h"
+#include "dns/tables.h"
 
 #define TTL_SIZE 4
+
+// Behind a SOA's two names: SERIAL, REFRESH, RETRY, EXPIRE, MINIMUM (RFC 1035 section 3.3.13).
+#define SOA_MINIMUM_FROM_END 4
+
+uint32_t dns_ttl_of_soa(const struct dns_record *soa)
+{
+    return dns_ttl_valid(get_u32(soa->rdata + soa->rdata_size - SOA_MINIMUM_FROM_END));
+}
+
+uint32_t dns_ttl_of_message(const struct dns_message *message)
+{
+    uint16_t rcode = dns_message_rcode(message);
+    size_t authority = message->section[DNS_AUTHORITY];
+    size_t end = message->section[DNS_ADDITIONAL];
+    size_t pos = message->section[DNS_ANSWER];
+    uint32_t lowest = UINT32_MAX; // no TTL
+    struct dns_record record;
+
+    if (!(message->flags & DNS_FLAG_QR) || (message->flags & DNS_FLAG_TC) ||
+        (rcode != DNS_RCODE_NOERROR && rcode != DNS_RCODE_NXDOMAIN))
+        return 0;
+    while (pos < end && dns_record_next(message, &pos, &record)) {
+        bool is_soa = record.type == DNS_TYPE_SOA;
+
+        if (record.owner >= authority && !is_soa)
+            continue;
+        lowest = MIN(lowest, dns_ttl_valid(record.ttl));
+        if (record.owner >= authority)
+            lowest = MIN(lowest, dns_ttl_of_soa(&record));
+    }
+    return lowest == UINT32_MAX ? 0 : lowest;
+}
 
 // A bit for each octet of a message.
 struct map {
