@@ -38,6 +38,7 @@ static void print_worker(struct json *json, const struct status_worker *worker)
         json_uint(json, "queries_udp", worker->queries_udp);
         json_uint(json, "queries_tcp", worker->queries_tcp);
         json_uint(json, "queries_tls", worker->queries_tls);
+        json_uint(json, "queries_https", worker->queries_https);
         json_open(json, "upstreams", '[');
         for (uint32_t i = 0; i < worker->upstream_count; i++)
             print_upstream(json, &worker->upstreams[i]);

@@ -135,8 +135,9 @@ static void fill_worker(const void *context, unsigned number, struct row *row)
     set_number(row->cells[1], worker->queries_udp);
     set_number(row->cells[2], worker->queries_tcp);
     set_number(row->cells[3], worker->queries_tls);
-    set_number(row->cells[4], worker->in_flight);
-    set_number(row->cells[5], worker->tcp_clients);
+    set_number(row->cells[4], worker->queries_https);
+    set_number(row->cells[5], worker->in_flight);
+    set_number(row->cells[6], worker->tcp_clients);
 }
 
 static void fill_certificate(const void *context, unsigned number, struct row *row)
@@ -158,7 +159,7 @@ static void fill_queries(const void *context, unsigned number, struct row *row)
     const uint64_t *counters = ((const struct status *)context)->counters;
 
     set_number(row->cells[0], counters[COUNTER_queries_udp] + counters[COUNTER_queries_tcp] +
-                                  counters[COUNTER_queries_tls]);
+                                  counters[COUNTER_queries_tls] + counters[COUNTER_queries_https]);
     set_number(row->cells[1], counters[COUNTER_cache_hits]);
     set_number(row->cells[2], counters[COUNTER_cache_stale]);
     set_number(row->cells[3], counters[COUNTER_queries_forwarded]);
@@ -200,7 +201,7 @@ void status_print_table(const struct status *status, FILE *out)
                                      fill_upstream,
                                      &upstreams});
     print_table(out, &(struct table){{"WORKER", "UDP QUERIES", "TCP QUERIES", "TLS QUERIES",
-                                      "IN FLIGHT", "TCP CLIENTS"},
+                                      "HTTPS QUERIES", "IN FLIGHT", "TCP CLIENTS"},
                                      1,
                                      status->worker_count,
                                      fill_worker,

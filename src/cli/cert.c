@@ -260,8 +260,8 @@ static void print_made(const struct arguments *arguments, const struct tls_pair 
            ".\nKeep it where nobody else reads it; sotto does not need it.\n",
            arguments->out);
     printf("\nUse them:\n"
-           "  sotto -l tls://0.0.0.0:853 --cert %s/" SERVER_CERTIFICATE " --key %s/" SERVER_KEY
-           "\n",
+           "  sotto -l tls://0.0.0.0:853 -l https://0.0.0.0:443/dns-query \\\n"
+           "        --cert %s/" SERVER_CERTIFICATE " --key %s/" SERVER_KEY "\n",
            arguments->out, arguments->out);
     if (server->expires < authority->expires)
         printf("\nBefore %s run the same command again, and reload sotto. A new\n"

@@ -32,7 +32,8 @@ static const struct {
      "with neither, no file is read"},
     {'l', "listen", "ADDRESS",
      "listen on ADDRESS, such as 127.0.0.1:5300,\n"
-     "udp://[::1]:53 or tls://192.0.2.1; may be repeated;\n"
+     "udp://[::1]:53, tls://192.0.2.1 or\n"
+     "https://192.0.2.1/dns-query; may be repeated;\n"
      "replaces the file's"},
     {'u', "upstream", "UPSTREAM",
      "forward to UPSTREAM, such as quad9,\n"
@@ -45,8 +46,9 @@ static const struct {
      "trust the certificate authorities in FILE, in PEM,\n"
      "for the upstreams that the file gives none for"},
     {CODE_CERT, "cert", "FILE",
-     "show clients over tls:// the certificate in FILE, in\n"
-     "PEM; may be repeated; replaces those under tls"},
+     "show clients over tls:// and https:// the\n"
+     "certificate in FILE, in PEM; may be repeated;\n"
+     "replaces those under tls"},
     {CODE_KEY, "key", "FILE",
      "the private key of the certificate, unless it is in\n"
      "the same file; one for each --cert, in their order"},

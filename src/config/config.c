@@ -155,11 +155,13 @@ static int check_tls(const struct listener_options *listener, uint32_t place,
     struct tls_server_options tls;
     struct tls_credentials *credentials;
 
-    if (!(at->transports & LISTENER_TLS)) {
+    if (!(at->transports & LISTENER_ENCRYPTED)) {
         const struct tls_server_options *own = &listener->places[place].tls;
 
         if (own->certificate_count > 0 || *own->client_ca_file)
-            return config_report(error, "listen: %s has certificates, but only tls:// is encrypted",
+            return config_report(error,
+                                 "listen: %s has certificates, but only tls:// and https:// are "
+                                 "encrypted",
                                  listener_url_to_text(at, url));
         return E_OK;
     }
@@ -186,10 +188,29 @@ static int check_pair(const struct listener_place *a, const struct listener_plac
     if (address_port(&a->at.address) != 0 && collide(&a->at, &b->at))
         return config_report(error, "listen: %s is there twice", listener_url_to_text(&a->at, url));
     if ((a->at.transports & b->at.transports) && address_equal(&a->at.address, &b->at.address) &&
-        memcmp(&a->proxies, &b->proxies, sizeof(a->proxies)) != 0)
+        !listener_proxies_equal(&a->rules.proxies, &b->rules.proxies))
         return config_report(error, "listen: %s is there twice, with another proxy-from",
                              listener_url_to_text(&a->at, url));
+    if ((a->at.transports & b->at.transports & LISTENER_ANY_HTTP) &&
+        address_equal(&a->at.address, &b->at.address) &&
+        (strcmp(a->at.path, b->at.path) != 0 ||
+         !listener_proxies_equal(&a->rules.forwarders, &b->rules.forwarders)))
+        return config_report(error,
+                             "listen: %s is there twice, with another path or forwarded-from",
+                             listener_url_to_text(&a->at, url));
     return E_OK;
+}
+
+static int check_forwarders(const struct listener_place *place, struct config_error *error)
+{
+    char url[LISTENER_URL_SIZE];
+
+    if (place->rules.forwarders.count == 0 || (place->at.transports & LISTENER_ANY_HTTP))
+        return E_OK;
+    return config_report(error,
+                         "listen: %s has forwarded-from, which is for http:// and https://; other "
+                         "proxies speak the PROXY protocol, for which there is proxy-from",
+                         listener_url_to_text(&place->at, url));
 }
 
 static int check_listeners(const struct listener_options *listener, struct config_error *error)
@@ -200,7 +221,8 @@ static int check_listeners(const struct listener_options *listener, struct confi
         for (uint32_t j = 0; j < i; j++)
             if (check_pair(&listener->places[i], &listener->places[j], error) != E_OK)
                 return E_INVALID;
-        if (check_tls(listener, i, error) != E_OK)
+        if (check_forwarders(&listener->places[i], error) != E_OK ||
+            check_tls(listener, i, error) != E_OK)
             return E_INVALID;
     }
     return E_OK;

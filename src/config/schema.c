@@ -80,10 +80,12 @@ static const struct schema_row certificate_item = {
 #define TLS_ROWS(type, tls, otherwise)                                                             \
     LIST("certificates", type, tls.certificates, tls.certificate_count, 0, &certificate_item,      \
          NULL,                                                                                     \
-         "What clients are shown over tls://: the one that has the name that the client asks "     \
+         "What clients are shown over tls:// and https://: the one that has the name that the "    \
+         "client asks "                                                                            \
          "for, else the first. Read again at HUP and when the files change. " otherwise),          \
         STRING("client-ca-file", type, tls.client_ca_file, 0, TLS_PATH_SIZE,                       \
-               "Clients over tls:// need a certificate of these authorities, in PEM. " otherwise)
+               "Clients over tls:// and https:// need a certificate of these authorities, in "     \
+               "PEM. " otherwise)
 
 static const struct schema_row prefix_item = {
     .key = "prefix",
@@ -97,13 +99,20 @@ static const struct schema_row listen_rows[] = {
      .kind = SCHEMA_TEXT,
      .offset = FIELD(struct listener_place, at, struct listener_address),
      .text = &text_listener_url,
-     .about = "dns:// (UDP and TCP), udp://, tcp:// or tls://, an address, and a port if not 53 "
-              "(tls: 853)."},
+     .about =
+         "dns:// (UDP and TCP), udp://, tcp://, tls://, https:// or http://, an address, and a "
+         "port if not 53 (tls: 853, https: 443, http: 80); for the last two a path too, if not "
+         "/dns-query."},
     TLS_ROWS(struct listener_place, tls, "Empty: as under tls."),
-    LIST("proxy-from", struct listener_place, proxies.prefixes, proxies.count, 0, &prefix_item,
-         NULL,
+    LIST("proxy-from", struct listener_place, rules.proxies.prefixes, rules.proxies.count, 0,
+         &prefix_item, NULL,
          "The load balancers in front of it, by address: they must begin with a PROXY header "
          "(version 2) that says who asks. From all others none is read."),
+    LIST("forwarded-from", struct listener_place, rules.forwarders.prefixes, rules.forwarders.count,
+         0, &prefix_item, NULL,
+         "For http:// and https://, the HTTP proxies in front of it, by address: their requests "
+         "must "
+         "say who asks in Forwarded or X-Forwarded-For. From all others these are not read."),
     END,
 };
 

@@ -85,7 +85,7 @@ static void note(struct certificates *certificates, const struct tls_credentials
 }
 
 struct certificates *certificates_open(const struct tls_server_options *options,
-                                       char reason[TLS_REASON_SIZE])
+                                       enum tls_protocols protocols, char reason[TLS_REASON_SIZE])
 {
     struct certificates *certificates = calloc(1, sizeof(*certificates));
     struct tls_credentials *credentials = NULL;
@@ -101,7 +101,7 @@ struct certificates *certificates_open(const struct tls_server_options *options,
     }
     if (credentials) {
         note(certificates, credentials);
-        certificates->server = tls_server_new(credentials);
+        certificates->server = tls_server_new(credentials, protocols);
         if (!certificates->server)
             strcpy(reason, "out of memory");
     }

@@ -14,6 +14,7 @@ struct certificates;
 
 // Reads them. NULL with the reason in words.
 NONNULL NODISCARD struct certificates *certificates_open(const struct tls_server_options *options,
+                                                         enum tls_protocols protocols,
                                                          char reason[TLS_REASON_SIZE]);
 void certificates_close(struct certificates *certificates);
 

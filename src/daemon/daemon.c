@@ -105,7 +105,7 @@ static struct listener_address still_missing(const struct list *endpoints,
         const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
 
         if (!address_equal(&endpoint->wanted.address, &wanted->address) ||
-            ((endpoint->wanted.transports ^ wanted->transports) & LISTENER_TLS))
+            ((endpoint->wanted.transports ^ wanted->transports) & ~LISTENER_DNS))
             continue;
         missing.transports &= ~endpoint->wanted.transports;
         missing.address = endpoint->bound;
@@ -212,21 +212,31 @@ static uint32_t fit_descriptors(const struct daemon *daemon, uint32_t wanted)
 // A place may be for one of the two kinds of sockets that an endpoint has.
 static const uint32_t socket_kinds[] = {LISTENER_UDP, LISTENER_STREAM};
 
-static const struct listener_proxies *endpoint_proxies(const struct endpoint *endpoint,
-                                                       const struct listener_options *options,
-                                                       uint32_t kind)
+// The rules for one kind of an endpoint's sockets, and what they are for. False: it has none.
+static bool rules_of(const struct endpoint *endpoint, const struct listener_options *options,
+                     uint32_t kind, struct listener_address *at, struct listener_rules *rules)
 {
-    return listener_proxies_at(options, &endpoint->wanted.address,
-                               endpoint->wanted.transports & kind);
+    const struct listener_place *place;
+
+    *at = endpoint_at(endpoint);
+    at->transports &= kind;
+    place = listener_place_at(options, &endpoint->wanted.address, at->transports);
+    *rules = place ? place->rules : (struct listener_rules){0};
+    if (place && (at->transports & LISTENER_ANY_HTTP))
+        memcpy(at->path, place->at.path, sizeof(at->path));
+    return at->transports != 0;
 }
 
 // Before the workers run.
-static void set_proxies(const struct daemon *daemon, struct worker *worker,
-                        const struct endpoint *endpoint)
+static void set_rules(const struct daemon *daemon, struct worker *worker,
+                      const struct endpoint *endpoint)
 {
+    struct listener_address at;
+    struct listener_rules rules;
+
     for (size_t i = 0; i < ARRAY_LEN(socket_kinds); i++)
-        worker_set_proxies(worker, &endpoint->bound, socket_kinds[i],
-                           endpoint_proxies(endpoint, &daemon->config->listener, socket_kinds[i]));
+        if (rules_of(endpoint, &daemon->config->listener, socket_kinds[i], &at, &rules))
+            worker_set_rules(worker, &at, &rules);
 }
 
 static int start_workers(struct daemon *daemon)
@@ -237,14 +247,15 @@ static int start_workers(struct daemon *daemon)
             return E_NOMEM;
         list_for_each(node, &daemon->endpoints) {
             struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+            const struct listener_address at = endpoint_at(endpoint);
             int udp = endpoint->udp[i];
             int tcp = endpoint->tcp[i];
 
             endpoint->udp[i] = endpoint->tcp[i] = -1;
-            if (worker_listen(daemon->workers[i], &endpoint->bound, udp, tcp,
-                              endpoint_tls_server(endpoint)) != E_OK)
+            if (worker_listen(daemon->workers[i], &at, udp, tcp, endpoint_tls_server(endpoint)) !=
+                E_OK)
                 return E_SYSTEM;
-            set_proxies(daemon, daemon->workers[i], endpoint);
+            set_rules(daemon, daemon->workers[i], endpoint);
         }
     }
     for (unsigned i = 0; i < daemon->worker_count; i++)
@@ -394,15 +405,18 @@ static uint32_t still_wanted(const struct daemon *daemon, const struct listener_
     return transports & endpoint->wanted.transports;
 }
 
-static int prepare_proxies(const struct list *endpoints, const struct listener_options *options,
-                           struct worker_update *update)
+static int prepare_rules(const struct list *endpoints, const struct listener_options *options,
+                         struct worker_update *update)
 {
+    struct listener_address at;
+    struct listener_rules rules;
+
     list_for_each(node, endpoints) {
         const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
 
         for (size_t i = 0; i < ARRAY_LEN(socket_kinds); i++)
-            if (worker_update_proxies(update, &endpoint->bound, socket_kinds[i],
-                                      endpoint_proxies(endpoint, options, socket_kinds[i])) != E_OK)
+            if (rules_of(endpoint, options, socket_kinds[i], &at, &rules) &&
+                worker_update_rules(update, &at, &rules) != E_OK)
                 return E_NOMEM;
     }
     return E_OK;
@@ -426,14 +440,16 @@ static int prepare_update(struct daemon *daemon, struct reload *reload, unsigned
     list_for_each(opened_node, &reload->opened) {
         struct endpoint *endpoint = list_entry(opened_node, struct endpoint, node);
 
-        if (worker_update_listen(update, &endpoint->bound, endpoint->udp[worker],
-                                 endpoint->tcp[worker], endpoint_tls_server(endpoint)) != E_OK)
+        const struct listener_address at = endpoint_at(endpoint);
+
+        if (worker_update_listen(update, &at, endpoint->udp[worker], endpoint->tcp[worker],
+                                 endpoint_tls_server(endpoint)) != E_OK)
             return E_NOMEM;
         endpoint->udp[worker] = endpoint->tcp[worker] = -1;
     }
-    if (prepare_proxies(&daemon->endpoints, &reload->config->listener, update) != E_OK)
+    if (prepare_rules(&daemon->endpoints, &reload->config->listener, update) != E_OK)
         return E_NOMEM;
-    return prepare_proxies(&reload->opened, &reload->config->listener, update);
+    return prepare_rules(&reload->opened, &reload->config->listener, update);
 }
 
 // Everything that can fail. E_OK, or an error with its text.
@@ -506,6 +522,16 @@ static void log_not_applied(const struct daemon *daemon, const struct reload *re
                     "control: another socket or group takes a restart to apply");
 }
 
+// By which path its URL goes from now on.
+static void note_path(struct endpoint *endpoint, const struct listener_options *options)
+{
+    const struct listener_place *place = listener_place_at(
+        options, &endpoint->wanted.address, endpoint->wanted.transports & LISTENER_ANY_HTTP);
+
+    if (place)
+        memcpy(endpoint->wanted.path, place->at.path, sizeof(place->at.path));
+}
+
 static void apply(struct daemon *daemon, struct reload *reload)
 {
     sem_t applied;
@@ -526,6 +552,7 @@ static void apply(struct daemon *daemon, struct reload *reload)
         struct endpoint *endpoint = list_entry(node, struct endpoint, node);
 
         endpoint->wanted.transports = still_wanted(daemon, &reload->config->listener, endpoint);
+        note_path(endpoint, &reload->config->listener);
         if (endpoint->wanted.transports)
             continue;
         list_remove(node);

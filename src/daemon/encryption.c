@@ -83,8 +83,13 @@ void encryption_advertise(const struct list *endpoints, const struct listener_op
 
         if (discovery->count == POLICY_ENDPOINTS_MAX)
             return;
-        if (!endpoint->certificates ||
-            (!endpoint->inherited && endpoint_tls_place(options, &endpoint->wanted.address) < 0))
+        if (!endpoint->certificates)
+            continue;
+
+        const struct listener_place *place = listener_place_at(
+            options, &endpoint->wanted.address, endpoint->wanted.transports & LISTENER_ENCRYPTED);
+
+        if (!endpoint->inherited && !place)
             continue;
 
         const char *name = certificates_name(endpoint->certificates);
@@ -92,6 +97,7 @@ void encryption_advertise(const struct list *endpoints, const struct listener_op
         if (!*name || dns_name_from_text(name, told->name) != E_OK)
             continue;
         told->address = endpoint->bound;
+        snprintf(told->path, sizeof(told->path), "%s", place ? place->at.path : "");
         discovery->count++;
     }
 }

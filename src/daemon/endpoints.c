@@ -169,14 +169,19 @@ struct endpoint *endpoint_open(const struct listener_address *wanted, unsigned w
     return NULL;
 }
 
+struct listener_address endpoint_at(const struct endpoint *endpoint)
+{
+    struct listener_address at = endpoint->wanted;
+
+    at.address = endpoint->bound;
+    return at;
+}
+
 const char *endpoint_url(const struct endpoint *endpoint, char url[LISTENER_URL_SIZE])
 {
-    const struct listener_address bound = {
-        .address = endpoint->bound,
-        .transports = endpoint->wanted.transports,
-    };
+    const struct listener_address at = endpoint_at(endpoint);
 
-    return listener_url_to_text(&bound, url);
+    return listener_url_to_text(&at, url);
 }
 
 // ---- Encryption
@@ -191,7 +196,7 @@ int endpoint_tls_place(const struct listener_options *options, const struct addr
     for (uint32_t i = 0; i < options->place_count; i++) {
         const struct listener_address *at = &options->places[i].at;
 
-        if ((at->transports & LISTENER_TLS) && address_equal(&at->address, address))
+        if ((at->transports & LISTENER_ENCRYPTED) && address_equal(&at->address, address))
             return (int)i;
     }
     return -1;
@@ -204,11 +209,13 @@ int endpoint_encrypt(struct endpoint *endpoint, const struct listener_options *o
     char url[LISTENER_URL_SIZE], reason[TLS_REASON_SIZE];
     struct tls_server_options tls;
 
-    if (!(endpoint->wanted.transports & LISTENER_TLS) || endpoint->certificates)
+    if (!(endpoint->wanted.transports & LISTENER_ENCRYPTED) || endpoint->certificates)
         return E_OK;
     require(place >= 0);
     listener_tls_options(options, (uint32_t)place, &tls);
-    endpoint->certificates = certificates_open(&tls, reason);
+    endpoint->certificates = certificates_open(
+        &tls, endpoint->wanted.transports & LISTENER_HTTPS ? TLS_PROTOCOLS_HTTP : TLS_PROTOCOLS_DOT,
+        reason);
     if (endpoint->certificates)
         return E_OK;
     snprintf(error->text, sizeof(error->text), "listen: %s: %s",
@@ -251,6 +258,7 @@ static bool share(int *fds, int fd, unsigned workers)
 static int inherit(struct list *endpoints, int fd, unsigned workers,
                    const struct listener_options *options, struct config_error *error)
 {
+    const struct listener_place *place;
     struct address address;
     struct endpoint *endpoint;
     int type = 0;
@@ -279,8 +287,10 @@ static int inherit(struct list *endpoints, int fd, unsigned workers,
         socket_prepare_udp(fd, &address);
         return E_OK;
     }
-    endpoint->wanted.transports |=
-        endpoint_tls_place(options, &address) >= 0 ? LISTENER_TLS : LISTENER_TCP;
+    place = listener_place_at(options, &address, LISTENER_STREAM);
+    endpoint->wanted.transports |= place ? place->at.transports & LISTENER_STREAM : LISTENER_TCP;
+    if (place)
+        strcpy(endpoint->wanted.path, place->at.path);
     return endpoint_encrypt(endpoint, options, error);
 }
 

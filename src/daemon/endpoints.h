@@ -35,7 +35,10 @@ NONNULL NODISCARD int endpoints_inherit(struct list *endpoints, unsigned workers
                                         const struct listener_options *options,
                                         struct config_error *error);
 
-// Where it listens, with the port that it has; for the log. Returns `url`.
+// Where it listens, with the port that it has.
+NONNULL struct listener_address endpoint_at(const struct endpoint *endpoint);
+
+// The same for the log. Returns `url`.
 NONNULL const char *endpoint_url(const struct endpoint *endpoint, char url[LISTENER_URL_SIZE]);
 
 // What its workers make TLS sessions with, or NULL.

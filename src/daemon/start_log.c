@@ -11,10 +11,12 @@ void start_log_endpoint(struct log *log, const struct endpoint *endpoint)
 
     log_info(log, "listener", "listening on %s (%s%s)%s", endpoint_url(endpoint, url),
              transports & LISTENER_UDP ? "udp" : "",
-             transports == LISTENER_DNS  ? ", tcp"
-             : transports & LISTENER_TCP ? "tcp"
-             : transports & LISTENER_TLS ? "tls"
-                                         : "",
+             transports == LISTENER_DNS    ? ", tcp"
+             : transports & LISTENER_TCP   ? "tcp"
+             : transports & LISTENER_TLS   ? "tls"
+             : transports & LISTENER_HTTPS ? "https"
+             : transports & LISTENER_HTTP  ? "http, not encrypted"
+                                           : "",
              endpoint->inherited ? ", passed by the service manager" : "");
 }
 
@@ -68,10 +70,11 @@ static void warn_if_all_are_proxies(struct log *log, const struct listener_optio
     char url[LISTENER_URL_SIZE];
 
     for (uint32_t i = 0; i < options->place_count; i++)
-        if (listener_proxies_are_all(&options->places[i].proxies))
+        if (listener_proxies_are_all(&options->places[i].rules.proxies) ||
+            listener_proxies_are_all(&options->places[i].rules.forwarders))
             log_warning(log, "listener",
-                        "whoever reaches %s is believed whom it asks for: name your balancers in "
-                        "'proxy-from', or keep a firewall in front of it",
+                        "whoever reaches %s is believed whom it asks for: name your proxies in "
+                        "'proxy-from' or 'forwarded-from', or keep a firewall in front of it",
                         listener_url_to_text(&options->places[i].at, url));
 }
 

@@ -10,6 +10,7 @@
 #include "cache/reader.h"
 #include "engine/engine.h"
 #include "listener/listener.h"
+#include "listener/url.h"
 #include "net/loop.h"
 #include "upstream/set.h"
 
@@ -28,15 +29,15 @@ struct worker {
     pthread_t thread;
 };
 
+enum change_kind { CHANGE_LISTEN, CHANGE_UNLISTEN, CHANGE_RULES };
+
 struct change {
     struct list node;
-    struct address address;
-    // Bits of enum listener_transports; if neither has any, it is added.
-    uint32_t removed;
-    uint32_t told; // who their proxies are
-    int udp, tcp;  // -1: none
+    enum change_kind kind;
+    struct listener_address at;
+    int udp, tcp; // -1: none
     struct tls_server *tls;
-    struct listener_proxies proxies;
+    struct listener_rules rules;
 };
 
 struct worker_update {
@@ -157,16 +158,16 @@ void worker_free(struct worker *worker)
     free(worker);
 }
 
-int worker_listen(struct worker *worker, const struct address *address, int udp, int tcp,
+int worker_listen(struct worker *worker, const struct listener_address *at, int udp, int tcp,
                   struct tls_server *tls)
 {
-    return listener_add(worker->listener, address, udp, tcp, tls);
+    return listener_add(worker->listener, at, udp, tcp, tls);
 }
 
-void worker_set_proxies(struct worker *worker, const struct address *address, uint32_t transports,
-                        const struct listener_proxies *proxies)
+void worker_set_rules(struct worker *worker, const struct listener_address *at,
+                      const struct listener_rules *rules)
 {
-    listener_set_proxies(worker->listener, address, transports, proxies);
+    listener_set_rules(worker->listener, at, rules);
 }
 
 static void *run(void *arg)
@@ -275,22 +276,24 @@ void worker_update_free(struct worker_update *update)
 }
 
 // NULL out of memory.
-static struct change *add_change(struct worker_update *update, const struct address *address)
+static struct change *add_change(struct worker_update *update, enum change_kind kind,
+                                 const struct listener_address *at)
 {
     struct change *change = calloc(1, sizeof(*change));
 
     if (!change)
         return NULL;
-    change->address = *address;
+    change->kind = kind;
+    change->at = *at;
     change->udp = change->tcp = -1;
     list_append(&update->changes, &change->node);
     return change;
 }
 
-int worker_update_listen(struct worker_update *update, const struct address *address, int udp,
+int worker_update_listen(struct worker_update *update, const struct listener_address *at, int udp,
                          int tcp, struct tls_server *tls)
 {
-    struct change *change = add_change(update, address);
+    struct change *change = add_change(update, CHANGE_LISTEN, at);
 
     if (!change)
         return E_NOMEM;
@@ -303,24 +306,42 @@ int worker_update_listen(struct worker_update *update, const struct address *add
 int worker_update_unlisten(struct worker_update *update, const struct address *address,
                            uint32_t transports)
 {
-    struct change *change = add_change(update, address);
+    const struct listener_address at = {.address = *address, .transports = transports};
+
+    return add_change(update, CHANGE_UNLISTEN, &at) ? E_OK : E_NOMEM;
+}
+
+int worker_update_rules(struct worker_update *update, const struct listener_address *at,
+                        const struct listener_rules *rules)
+{
+    struct change *change = add_change(update, CHANGE_RULES, at);
 
     if (!change)
         return E_NOMEM;
-    change->removed = transports;
+    change->rules = *rules;
     return E_OK;
 }
 
-int worker_update_proxies(struct worker_update *update, const struct address *address,
-                          uint32_t transports, const struct listener_proxies *proxies)
+static void apply_change(struct worker *worker, struct change *change)
 {
-    struct change *change = add_change(update, address);
+    switch (change->kind) {
+    case CHANGE_UNLISTEN:
+        listener_remove(worker->listener, &change->at.address, change->at.transports);
+        return;
+    case CHANGE_RULES:
+        listener_set_rules(worker->listener, &change->at, &change->rules);
+        return;
+    case CHANGE_LISTEN:
+        if (listener_add(worker->listener, &change->at, change->udp, change->tcp, change->tls) !=
+            E_OK) {
+            char url[LISTENER_URL_SIZE];
 
-    if (!change)
-        return E_NOMEM;
-    change->told = transports;
-    change->proxies = *proxies;
-    return E_OK;
+            log_error(worker->log, "daemon", "out of memory: a worker does not listen on %s",
+                      listener_url_to_text(&change->at, url));
+        }
+        change->udp = change->tcp = -1; // the listener's now
+        return;
+    }
 }
 
 static void on_update(struct task *task)
@@ -333,23 +354,8 @@ static void on_update(struct task *task)
     worker->drain_timeout = update->plan->options.timeout;
     engine_configure(worker->engine, &update->engine);
     listener_configure(worker->listener, &update->listener);
-    list_for_each(node, &update->changes) {
-        struct change *change = list_entry(node, struct change, node);
-
-        if (change->removed) {
-            listener_remove(worker->listener, &change->address, change->removed);
-        } else if (change->told) {
-            listener_set_proxies(worker->listener, &change->address, change->told,
-                                 &change->proxies);
-        } else if (listener_add(worker->listener, &change->address, change->udp, change->tcp,
-                                change->tls) != E_OK) {
-            char text[ADDRESS_TEXT_MAX];
-
-            log_error(worker->log, "daemon", "out of memory: a worker does not listen on %s",
-                      address_to_text(&change->address, text));
-        }
-        change->udp = change->tcp = -1; // the listener's now
-    }
+    list_for_each(node, &update->changes)
+        apply_change(worker, list_entry(node, struct change, node));
     sem_post(update->applied);
     worker_update_free(update);
 }
@@ -375,6 +381,7 @@ static void on_status(struct task *task)
     status->queries_udp = counter_get(&worker->counters, COUNTER_queries_udp);
     status->queries_tcp = counter_get(&worker->counters, COUNTER_queries_tcp);
     status->queries_tls = counter_get(&worker->counters, COUNTER_queries_tls);
+    status->queries_https = counter_get(&worker->counters, COUNTER_queries_https);
     status->upstream_count = upstream_set_status(worker->upstreams, status->upstreams);
     status->answered = true;
     asked->done(asked);

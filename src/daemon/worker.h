@@ -25,12 +25,12 @@ NODISCARD struct worker *worker_new(const struct config *config, struct upstream
                                     struct cache *cache, struct log *log);
 
 // Before the worker runs: listens there too; see listener_add().
-NODISCARD int worker_listen(struct worker *worker, const struct address *address, int udp, int tcp,
-                            struct tls_server *tls);
+NODISCARD int worker_listen(struct worker *worker, const struct listener_address *at, int udp,
+                            int tcp, struct tls_server *tls);
 
-// The same for who must send PROXY headers; see listener_set_proxies().
-NONNULL void worker_set_proxies(struct worker *worker, const struct address *address,
-                                uint32_t transports, const struct listener_proxies *proxies);
+// The same for rules; see listener_set_rules().
+NONNULL void worker_set_rules(struct worker *worker, const struct listener_address *at,
+                              const struct listener_rules *rules);
 
 // Starts the thread. E_SYSTEM.
 NONNULL NODISCARD int worker_start(struct worker *worker);
@@ -40,14 +40,14 @@ NODISCARD struct worker_update *worker_update_new(const struct config *config,
                                                   struct upstream_plan *plan);
 // Sockets that are new (the update owns them; `tls` is referenced), and addresses to listen on no
 // more. E_NOMEM.
-NODISCARD int worker_update_listen(struct worker_update *update, const struct address *address,
+NODISCARD int worker_update_listen(struct worker_update *update, const struct listener_address *at,
                                    int udp, int tcp, struct tls_server *tls);
 NONNULL NODISCARD int worker_update_unlisten(struct worker_update *update,
                                              const struct address *address, uint32_t transports);
-// Who must send PROXY headers there, from now on. E_NOMEM.
-NONNULL NODISCARD int worker_update_proxies(struct worker_update *update,
-                                            const struct address *address, uint32_t transports,
-                                            const struct listener_proxies *proxies);
+// The rules that hold there from now on. E_NOMEM.
+NONNULL NODISCARD int worker_update_rules(struct worker_update *update,
+                                          const struct listener_address *at,
+                                          const struct listener_rules *rules);
 // `applied` is posted when the worker has done it all.
 NONNULL void worker_update_send(struct worker *worker, struct worker_update *update,
                                 sem_t *applied);

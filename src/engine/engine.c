@@ -288,6 +288,7 @@ void engine_query(struct engine *engine, const struct engine_client *client, con
         [ENGINE_UDP] = COUNTER_queries_udp,
         [ENGINE_TCP] = COUNTER_queries_tcp,
         [ENGINE_TLS] = COUNTER_queries_tls,
+        [ENGINE_HTTP] = COUNTER_queries_https,
     };
     struct dns_message view;
     struct query *query = NULL;

@@ -31,7 +31,7 @@
 #include "engine/upstream.h"
 #include "metrics/counters.h"
 
-enum engine_transport { ENGINE_UDP, ENGINE_TCP, ENGINE_TLS };
+enum engine_transport { ENGINE_UDP, ENGINE_TCP, ENGINE_TLS, ENGINE_HTTP };
 
 struct engine;
 struct engine_client;
@@ -48,7 +48,7 @@ struct engine_client {
     void *owner; // the listener's socket or connection
     enum engine_transport transport;
     uint16_t udp_max_size; // the most that the listener sends over UDP
-    uint16_t keepalive;    // TCP: our idle time-out, in units of 100 ms (RFC 7828)
+    uint16_t keepalive;    // TCP, TLS: our idle time-out, in units of 100 ms (RFC 7828)
     struct address source; // who asks: whom all rules are about
     struct address peer;   // where the answer goes: the same, or the proxy that says who asks
     struct address local;  // the address that was asked, or AF_UNSPEC if there is only one

@@ -12,6 +12,12 @@
 // RFC 1035 section 2.3.4: what a client without EDNS takes.
 #define UDP_SIZE_MIN 512
 
+// Not HTTP, which has its own ways (RFC 8484 section 5).
+static bool has_keepalive(enum engine_transport transport)
+{
+    return transport == ENGINE_TCP || transport == ENGINE_TLS;
+}
+
 void query_read(struct query *query, const struct dns_message *message)
 {
     struct dns_option option;
@@ -21,7 +27,7 @@ void query_read(struct query *query, const struct dns_message *message)
     query->has_edns = message->has_opt;
     query->dnssec_ok = message->has_opt && message->dnssec_ok;
     query->padded = message->has_opt && dns_option_find(message, DNS_OPTION_PADDING, &option);
-    query->keepalive = message->has_opt && query->client.transport != ENGINE_UDP &&
+    query->keepalive = message->has_opt && has_keepalive(query->client.transport) &&
                        dns_option_find(message, DNS_OPTION_KEEPALIVE, &option);
     query->udp_size = message->has_opt ? message->udp_size : UDP_SIZE_MIN;
     query->udp_size = MIN(MAX(query->udp_size, UDP_SIZE_MIN), query->client.udp_max_size);

@@ -24,6 +24,7 @@ struct listener {
     struct list clients; // all connections over TCP, plain and encrypted
     struct list idle;    // those with nothing in flight, the longest idle first
     uint32_t client_count;
+    struct slab exchanges; // of HTTP
     struct log_limit accept_log;
     struct log_limit handshake_log;
     struct log_limit proxy_log;
@@ -43,17 +44,15 @@ struct tcp_listener {
     struct list node;
     struct listener *listener;
     struct address address;
+    uint32_t transport; // one of LISTENER_STREAM
+    const struct tcp_protocol *protocol;
     struct watcher watcher;
     struct wheel_timer resume; // accepting is paused until then
     struct tls_server *tls;    // NULL: plain
     struct listener_proxies proxies;
+    struct http_site *site; // HTTP; else NULL
     int fd;
 };
-
-static inline uint32_t tcp_listener_transport(const struct tcp_listener *tcp)
-{
-    return tcp->tls ? LISTENER_TLS : LISTENER_TCP;
-}
 
 // listener/listener.c
 // Whether this peer must say by a PROXY header for whom it asks. Judged by the address that it has.
@@ -67,9 +66,12 @@ NONNULL NODISCARD int udp_listener_open(struct listener *listener, const struct 
 // Closes it when its queries are answered.
 NONNULL void udp_listener_close(struct udp_listener *udp);
 
-// listener/tcp.c. Takes over the descriptor; references `tls`, NULL for plain TCP.
-NODISCARD int tcp_listener_open(struct listener *listener, const struct address *address, int fd,
-                                struct tls_server *tls);
+// listener/tcp.c. Takes over the descriptor; references `tls`, NULL for what is not encrypted.
+NODISCARD int tcp_listener_open(struct listener *listener, const struct listener_address *at,
+                                int fd, struct tls_server *tls);
+// Connections for which that changes something are retired.
+NONNULL void tcp_listener_set_rules(struct tcp_listener *tcp, const char *path,
+                                    const struct listener_rules *rules);
 NONNULL void tcp_listener_close(struct tcp_listener *tcp);
 NONNULL void tcp_listener_pause(struct tcp_listener *tcp);
 
@@ -84,7 +86,13 @@ NONNULL void tcp_clients_close_all(struct listener *listener);
 // no more, and close when nothing is in flight.
 void tcp_clients_retire(struct listener *listener, const struct address *address,
                         uint32_t transports);
-// The same for those that must send a PROXY header by the one list and not by the other.
-NONNULL void tcp_clients_retire_proxies(struct listener *listener, const struct address *address,
-                                        uint32_t transports,
+// The same for those that came by this listener and must send a PROXY header by the one list and
+// not by the other.
+NONNULL void tcp_clients_retire_proxies(const struct tcp_listener *tcp,
                                         const struct listener_proxies *proxies);
+
+// listener/tcp_messages.c, listener/http.c
+extern const struct tcp_protocol tcp_messages, tcp_http;
+
+// Of what the listener's slab for exchanges is made.
+size_t http_exchange_size(void);

@@ -28,6 +28,7 @@ struct listener *listener_new(struct loop *loop, struct log *log, struct counter
     list_init(&listener->tcp);
     list_init(&listener->clients);
     list_init(&listener->idle);
+    slab_init(&listener->exchanges, http_exchange_size(), SIZE_MAX);
     listener->limits = *limits;
     return listener;
 }
@@ -37,36 +38,35 @@ void listener_configure(struct listener *listener, const struct listener_limits 
     listener->limits = *limits;
 }
 
-int listener_add(struct listener *listener, const struct address *address, int udp, int tcp,
+int listener_add(struct listener *listener, const struct listener_address *at, int udp, int tcp,
                  struct tls_server *tls)
 {
     int err = E_OK;
 
     if (udp >= 0)
-        err = udp_listener_open(listener, address, udp);
+        err = udp_listener_open(listener, &at->address, udp);
     if (tcp >= 0 && err == E_OK)
-        return tcp_listener_open(listener, address, tcp, tls);
+        return tcp_listener_open(listener, at, tcp, tls);
     if (tcp >= 0)
         close(tcp);
     return err;
 }
 
-void listener_set_proxies(struct listener *listener, const struct address *address,
-                          uint32_t transports, const struct listener_proxies *proxies)
+void listener_set_rules(struct listener *listener, const struct listener_address *at,
+                        const struct listener_rules *rules)
 {
     list_for_each(node, &listener->udp) {
         struct udp_listener *udp = list_entry(node, struct udp_listener, node);
 
-        if ((transports & LISTENER_UDP) && address_equal(&udp->address, address))
-            udp->proxies = *proxies;
+        if ((at->transports & LISTENER_UDP) && address_equal(&udp->address, &at->address))
+            udp->proxies = rules->proxies;
     }
     list_for_each(tcp_node, &listener->tcp) {
         struct tcp_listener *tcp = list_entry(tcp_node, struct tcp_listener, node);
 
-        if ((transports & tcp_listener_transport(tcp)) && address_equal(&tcp->address, address))
-            tcp->proxies = *proxies;
+        if ((at->transports & tcp->transport) && address_equal(&tcp->address, &at->address))
+            tcp_listener_set_rules(tcp, at->path, rules);
     }
-    tcp_clients_retire_proxies(listener, address, transports, proxies);
 }
 
 bool listener_is_proxy(const struct listener_proxies *proxies, const struct address *peer)
@@ -100,7 +100,7 @@ void listener_remove(struct listener *listener, const struct address *address, u
     list_for_each(tcp_node, &listener->tcp) {
         struct tcp_listener *tcp = list_entry(tcp_node, struct tcp_listener, node);
 
-        if (!(transports & tcp_listener_transport(tcp)) || !address_equal(&tcp->address, address))
+        if (!(transports & tcp->transport) || !address_equal(&tcp->address, address))
             continue;
         tcp_listener_pause(tcp);
         tcp_listener_close(tcp);
@@ -136,5 +136,6 @@ void listener_free(struct listener *listener)
     if (!listener)
         return;
     udp_receiver_free(listener->receiver);
+    slab_deinit(&listener->exchanges);
     free(listener);
 }

@@ -17,17 +17,17 @@ NODISCARD struct listener *listener_new(struct loop *loop, struct log *log,
                                         struct counters *counters, struct engine *engine,
                                         const struct listener_limits *limits);
 
-// Begins to listen on sockets bound to `address`: a UDP socket and a listening TCP socket, either
-// of them -1 for none. They belong to the listener from now on, also on failure (E_NOMEM,
-// E_SYSTEM). With `tls` (referenced) clients over TCP must speak TLS.
-NODISCARD int listener_add(struct listener *listener, const struct address *address, int udp,
+// Begins to listen on sockets bound to `at->address`, for its transports: a UDP socket and a
+// listening TCP socket, either of them -1 for none. They belong to the listener from now on, also
+// on failure (E_NOMEM, E_SYSTEM). `tls` (referenced) is for those that are encrypted, else NULL.
+NODISCARD int listener_add(struct listener *listener, const struct listener_address *at, int udp,
                            int tcp, struct tls_server *tls);
 
-// Who must send PROXY headers to what was added with this address, over these transports; nobody
-// before it is called. Copied. Connections of peers for whom that changes are heard no more, and
-// close when nothing is in flight.
-NONNULL void listener_set_proxies(struct listener *listener, const struct address *address,
-                                  uint32_t transports, const struct listener_proxies *proxies);
+// The rules of what was added with this address, over any of these transports, and the path for
+// HTTP; no rules before it is called. Copied. Connections of clients for whom that changes
+// something are heard no more, and close when nothing is in flight.
+NONNULL void listener_set_rules(struct listener *listener, const struct listener_address *at,
+                                const struct listener_rules *rules);
 
 // Stops listening on the address, over these transports (enum listener_transports). Queries that
 // came in by it are still answered; its TCP connections are closed when they are idle.

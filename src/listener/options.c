@@ -22,17 +22,20 @@ bool listener_proxies_are_all(const struct listener_proxies *proxies)
     return false;
 }
 
-const struct listener_proxies *listener_proxies_at(const struct listener_options *options,
-                                                   const struct address *address,
-                                                   uint32_t transports)
+bool listener_proxies_equal(const struct listener_proxies *a, const struct listener_proxies *b)
 {
-    static const struct listener_proxies none;
+    return a->count == b->count &&
+           memcmp(a->prefixes, b->prefixes, a->count * sizeof(a->prefixes[0])) == 0;
+}
 
+const struct listener_place *listener_place_at(const struct listener_options *options,
+                                               const struct address *address, uint32_t transports)
+{
     for (uint32_t i = 0; i < options->place_count; i++) {
         const struct listener_place *place = &options->places[i];
 
         if ((place->at.transports & transports) && address_equal(&place->at.address, address))
-            return &place->proxies;
+            return place;
     }
-    return &none;
+    return NULL;
 }

@@ -16,30 +16,45 @@
 enum listener_transports {
     LISTENER_UDP = 1,
     LISTENER_TCP = 2,
-    LISTENER_TLS = 4, // DNS over TLS (RFC 7858)
+    LISTENER_TLS = 4,    // DNS over TLS (RFC 7858)
+    LISTENER_HTTP = 8,   // DNS over HTTPS (RFC 8484) whose TLS was ended by a proxy
+    LISTENER_HTTPS = 16, // DNS over HTTPS
     LISTENER_DNS = LISTENER_UDP | LISTENER_TCP,
-    LISTENER_STREAM = LISTENER_TCP | LISTENER_TLS, // what is heard on a TCP socket
+    LISTENER_ANY_HTTP = LISTENER_HTTP | LISTENER_HTTPS,
+    LISTENER_ENCRYPTED = LISTENER_TLS | LISTENER_HTTPS,
+    LISTENER_STREAM = LISTENER_TCP | LISTENER_TLS | LISTENER_ANY_HTTP, // on a TCP socket: one
 };
+
+// Of a URL, with the NUL.
+#define LISTENER_PATH_SIZE 128
 
 struct listener_address {
     struct address address;
-    uint32_t transports; // enum listener_transports
+    uint32_t transports;           // enum listener_transports
+    char path[LISTENER_PATH_SIZE]; // HTTP: where queries are taken; else ""
 };
 
-// Balancers are a handful; where they are many they share a prefix.
+// Proxies are a handful; where they are many they share a prefix.
 #define LISTENER_PROXIES_MAX 16
 
-// Who must say by a PROXY header for whom it asks. From all others none is read.
 struct listener_proxies {
     uint32_t count;
     struct policy_prefix prefixes[LISTENER_PROXIES_MAX];
+};
+
+// What a place may change while it is listened on.
+struct listener_rules {
+    // Who must say by a PROXY header for whom it asks. From all others none is read.
+    struct listener_proxies proxies;
+    // HTTP: who must say so by a field of the request; nor is that read from others.
+    struct listener_proxies forwarders;
 };
 
 // Where to listen, and how.
 struct listener_place {
     struct listener_address at;
     struct tls_server_options tls; // what is not set is as in listener_options
-    struct listener_proxies proxies;
+    struct listener_rules rules;
 };
 
 // What holds for all places.
@@ -68,8 +83,10 @@ void listener_tls_options(const struct listener_options *options, uint32_t place
 // Whether everybody of a family is in the list, so that it keeps out nobody.
 NONNULL bool listener_proxies_are_all(const struct listener_proxies *proxies);
 
-// The proxies of the place that has one of these transports at this address; none if there is no
-// such place.
-NONNULL const struct listener_proxies *listener_proxies_at(const struct listener_options *options,
-                                                           const struct address *address,
-                                                           uint32_t transports);
+NONNULL bool listener_proxies_equal(const struct listener_proxies *a,
+                                    const struct listener_proxies *b);
+
+// The place that has one of these transports at this address, or NULL.
+NONNULL const struct listener_place *listener_place_at(const struct listener_options *options,
+                                                       const struct address *address,
+                                                       uint32_t transports);

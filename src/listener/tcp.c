@@ -1,4 +1,4 @@
-// TCP, plain or with TLS: accepting. What happens on a connection is in tcp_client.c.
+// TCP, for whatever is spoken on it: accepting. What happens on a connection is in tcp_client.c.
 #include <errno.h>
 #include <poll.h>
 #include <stdlib.h>
@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "listener/http_site.h"
 #include "listener/internal.h"
 
 // Connections accepted before the rest of the worker gets its turn.
@@ -99,25 +100,47 @@ static void on_closed(struct watcher *watcher)
 {
     struct tcp_listener *tcp = container_of(watcher, struct tcp_listener, watcher);
 
+    http_site_unref(tcp->site);
     tls_server_unref(tcp->tls);
     free(tcp);
 }
 
-int tcp_listener_open(struct listener *listener, const struct address *address, int fd,
+static struct tcp_listener *tcp_listener_new(struct listener *listener,
+                                             const struct listener_address *at, int fd)
+{
+    static const struct listener_proxies nobody;
+    struct tcp_listener *tcp = calloc(1, sizeof(*tcp));
+
+    if (!tcp)
+        return NULL;
+    tcp->listener = listener;
+    tcp->address = at->address;
+    tcp->transport = at->transports & LISTENER_STREAM;
+    tcp->protocol = &tcp_messages;
+    tcp->fd = fd;
+    wheel_timer_init(&tcp->resume, on_resume);
+    if (!(tcp->transport & LISTENER_ANY_HTTP))
+        return tcp;
+    tcp->protocol = &tcp_http;
+    tcp->site = http_site_new(at->path, &nobody);
+    if (tcp->site)
+        return tcp;
+    free(tcp);
+    return NULL;
+}
+
+int tcp_listener_open(struct listener *listener, const struct listener_address *at, int fd,
                       struct tls_server *tls)
 {
-    struct tcp_listener *tcp = calloc(1, sizeof(*tcp));
+    struct tcp_listener *tcp = tcp_listener_new(listener, at, fd);
 
     if (!tcp) {
         close(fd);
         return E_NOMEM;
     }
-    tcp->listener = listener;
-    tcp->address = *address;
-    tcp->fd = fd;
-    wheel_timer_init(&tcp->resume, on_resume);
     if (watcher_init(&tcp->watcher, listener->loop, fd, on_ready) != E_OK) {
         close(fd);
+        http_site_unref(tcp->site);
         free(tcp);
         return E_SYSTEM;
     }
@@ -126,6 +149,25 @@ int tcp_listener_open(struct listener *listener, const struct address *address, 
     watcher_want(&tcp->watcher, true, false);
     list_append(&listener->tcp, &tcp->node);
     return E_OK;
+}
+
+void tcp_listener_set_rules(struct tcp_listener *tcp, const char *path,
+                            const struct listener_rules *rules)
+{
+    struct http_site *site;
+
+    tcp->proxies = rules->proxies;
+    tcp_clients_retire_proxies(tcp, &rules->proxies);
+    if (!tcp->site || http_site_is(tcp->site, path, &rules->forwarders))
+        return;
+    site = http_site_new(path, &rules->forwarders);
+    if (!site) {
+        log_error(tcp->listener->log, "listener", "out of memory: a worker keeps its old rules");
+        return;
+    }
+    http_site_unref(tcp->site);
+    tcp->site = site;
+    tcp_clients_retire(tcp->listener, &tcp->address, tcp->transport);
 }
 
 void tcp_listener_pause(struct tcp_listener *tcp)

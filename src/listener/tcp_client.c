@@ -1,47 +1,17 @@
-// A client's connection over TCP, plain or with TLS (RFC 7858): many queries at once, each answered
-// when its answer is there (RFC 7766, RFC 9210), within bounds on everything that the client
-// controls.
+#include "listener/tcp_client.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "base/cursor.h"
 #include "base/error.h"
-#include "listener/internal.h"
-
-// A client that has this much to read is not read from until it does.
-#define OUTPUT_ENOUGH ((size_t)64 * 1024)
-
-struct tcp_client {
-    struct list node; // in the listener's clients
-    struct list idle; // in the listener's idle ones, when nothing is in flight
-    struct listener *listener;
-    struct stream stream;
-    struct frame_reader frames;
-    struct proxy_header_reader *header; // while a PROXY header is awaited; else NULL
-    struct task resume;                 // messages that wait are read on at the turn's end
-    struct wheel_timer timer;
-    struct engine_client client; // what the engine is told of it
-    struct address address;      // the listening address that it came by
-    uint32_t transport;          // LISTENER_TCP or LISTENER_TLS
-    unsigned in_flight;
-    bool by_proxy;        // it had to begin with a PROXY header
-    bool waiting;         // messages were read that may not be handled yet
-    bool asked;           // something, once
-    bool ended;           // the client sends no more
-    bool retiring;        // and shall not be heard any more
-    bool released;        // the stream is gone; the memory goes with the last answer
-    usec_t active;        // the last query or answer
-    usec_t partial_since; // a message is not whole since then; USEC_NEVER: none
-    usec_t blocked_since; // it does not read since then; USEC_NEVER: it does
-};
 
 static void free_if_done(struct tcp_client *client)
 {
     if (!client->released || client->in_flight > 0)
         return;
-    frame_deinit(&client->frames);
+    client->protocol->deinit(client);
     free(client->header);
     free(client);
 }
@@ -51,13 +21,15 @@ static void detach(struct tcp_client *client)
 {
     struct listener *listener = client->listener;
 
-    loop_disarm(listener->loop, &client->timer);
-    list_remove(&client->resume.node);
-    list_remove(&client->idle);
     if (list_linked(&client->node)) {
         list_remove(&client->node);
         listener->client_count--;
+        if (client->protocol->closed)
+            client->protocol->closed(client);
     }
+    loop_disarm(listener->loop, &client->timer);
+    list_remove(&client->resume.node);
+    list_remove(&client->idle);
 }
 
 static void close_client(struct tcp_client *client)
@@ -66,7 +38,7 @@ static void close_client(struct tcp_client *client)
     stream_close(&client->stream);
 }
 
-static void abort_client(struct tcp_client *client, enum counter counter)
+void tcp_client_abort(struct tcp_client *client, enum counter counter)
 {
     counter_inc(client->listener->counters, counter);
     detach(client);
@@ -80,23 +52,12 @@ static void refuse_header(struct tcp_client *client)
     stream_abort(&client->stream);
 }
 
-static bool is_closed(const struct tcp_client *client)
-{
-    return client->stream.state == STREAM_CLOSED;
-}
-
 // Nothing more can come of it: it sent all, and was answered all (RFC 7766 section 6.2.4).
 static void close_if_done(struct tcp_client *client)
 {
-    if ((client->ended || client->retiring) && client->in_flight == 0 && !client->waiting &&
-        !client->stream.blocked)
+    if ((client->ended || client->retiring) && !client->stream.blocked &&
+        (client->lingering || (client->in_flight == 0 && !client->protocol->waiting(client))))
         close_client(client);
-}
-
-static bool may_handle(const struct tcp_client *client)
-{
-    return client->in_flight < client->listener->limits.tcp_max_in_flight &&
-           stream_pending(&client->stream) < OUTPUT_ENOUGH;
 }
 
 static void update_idle(struct tcp_client *client)
@@ -106,34 +67,16 @@ static void update_idle(struct tcp_client *client)
         list_append(&client->listener->idle, &client->idle);
 }
 
-static bool on_message(void *context, const uint8_t *message, size_t size)
-{
-    struct tcp_client *client = context;
-
-    client->in_flight++;
-    client->asked = true;
-    client->active = loop_now(client->listener->loop);
-    engine_query(client->listener->engine, &client->client, message, size);
-    return !is_closed(client) && may_handle(client);
-}
-
-// After messages were handled: what is left, and whether to read on.
+// After something was read or answered: what is left, and whether to read on.
 static void settle(struct tcp_client *client, int err)
 {
-    usec_t now = loop_now(client->listener->loop);
-
-    if (is_closed(client))
+    if (tcp_client_is_closed(client))
         return;
-    if (err == E_MALFORMED || err == E_NOMEM) {
-        abort_client(client, COUNTER_tcp_closed_invalid);
+    if (err != E_OK) {
+        tcp_client_abort(client, COUNTER_tcp_closed_invalid);
         return;
     }
-    client->waiting = err == E_AGAIN && frame_partial(&client->frames);
-    if (client->waiting || !frame_partial(&client->frames))
-        client->partial_since = USEC_NEVER;
-    else if (client->partial_since == USEC_NEVER)
-        client->partial_since = now;
-    stream_pause(&client->stream, client->waiting || client->retiring || !may_handle(client));
+    stream_pause(&client->stream, !client->lingering && !client->protocol->may_read(client));
     update_idle(client);
     close_if_done(client);
 }
@@ -142,39 +85,41 @@ static void on_resume(struct task *task)
 {
     struct tcp_client *client = container_of(task, struct tcp_client, resume);
 
-    if (!may_handle(client))
-        return;
-    settle(client, client->waiting ? frame_resume(&client->frames, on_message, client) : E_OK);
+    settle(client, client->lingering ? E_OK : client->protocol->resume(client));
 }
 
-static void on_answer(const struct engine_client *engine_client, const uint8_t *message,
-                      size_t size)
+void tcp_client_asked(struct tcp_client *client)
 {
-    struct tcp_client *client = engine_client->owner;
-    uint8_t *frame;
+    client->in_flight++;
+    client->asked = true;
+    client->active = loop_now(client->listener->loop);
+}
 
+bool tcp_client_answered(struct tcp_client *client)
+{
     client->in_flight--;
-    if (is_closed(client)) {
+    if (tcp_client_is_closed(client)) {
         free_if_done(client);
-        return;
+        return false;
     }
     client->active = loop_now(client->listener->loop);
-    if (message) {
-        frame = stream_reserve(&client->stream, 2 + size);
-        if (!frame) {
-            // Too much that it does not read; or the connection broke just now.
-            if (!is_closed(client))
-                abort_client(client, COUNTER_tcp_closed_slow);
-            return;
-        }
-        put_u16(frame, (uint16_t)size);
-        memcpy(frame + 2, message, size);
-        stream_commit(&client->stream, 2 + size);
-    }
+    return true;
+}
+
+void tcp_client_resume(struct tcp_client *client)
+{
     loop_at_turn_end(client->listener->loop, &client->resume);
 }
 
-static const struct engine_client_ops client_ops = {.answer = on_answer};
+void tcp_client_linger(struct tcp_client *client)
+{
+    if (client->lingering || tcp_client_is_closed(client))
+        return;
+    client->lingering = true;
+    client->lingering_since = loop_now(client->listener->loop);
+    stream_finish(&client->stream);
+    tcp_client_resume(client);
+}
 
 static int on_preamble(struct stream *stream, const uint8_t *bytes, size_t size, size_t *used)
 {
@@ -201,7 +146,8 @@ static void on_received(struct stream *stream, const uint8_t *bytes, size_t size
 {
     struct tcp_client *client = container_of(stream, struct tcp_client, stream);
 
-    settle(client, frame_feed(&client->frames, bytes, size, on_message, client));
+    if (!client->lingering)
+        settle(client, client->protocol->received(client, bytes, size));
 }
 
 static void on_ended(struct stream *stream)
@@ -221,7 +167,7 @@ static void on_drained(struct stream *stream)
     struct tcp_client *client = container_of(stream, struct tcp_client, stream);
 
     client->blocked_since = USEC_NEVER;
-    loop_at_turn_end(client->listener->loop, &client->resume);
+    tcp_client_resume(client);
 }
 
 // When an open connection is first looked at.
@@ -267,7 +213,7 @@ static void on_failed(struct stream *stream, enum stream_phase phase, const char
     else if (handshake)
         counter_inc(client->listener->counters, COUNTER_tls_handshakes_failed);
     // With TLS 1.3 a client says only after the handshake that it does not trust us.
-    if (handshake || (client->transport == LISTENER_TLS && !client->header && !client->asked))
+    if (handshake || (client->encrypted && !client->header && !client->asked))
         log_refusal(client, reason);
     detach(client);
 }
@@ -278,6 +224,34 @@ static void on_released(struct stream *stream)
 
     client->released = true;
     free_if_done(client);
+}
+
+// Whether it keeps us waiting for longer than it may.
+static bool is_slow(const struct tcp_client *client, usec_t now)
+{
+    const struct listener_limits *limits = &client->listener->limits;
+    const struct tcp_protocol *protocol = client->protocol;
+    usec_t partial = protocol->partial_since(client);
+    usec_t unsent = protocol->unsent_since ? protocol->unsent_since(client) : USEC_NEVER;
+
+    return (partial != USEC_NEVER && now >= partial + limits->tcp_message_timeout) ||
+           (unsent != USEC_NEVER && now >= unsent + limits->tcp_idle_timeout) ||
+           (client->blocked_since != USEC_NEVER &&
+            now >= client->blocked_since + limits->tcp_idle_timeout);
+}
+
+// When to look at it again.
+static usec_t next_look(const struct tcp_client *client, usec_t now)
+{
+    const struct listener_limits *limits = &client->listener->limits;
+    usec_t partial = client->protocol->partial_since(client);
+    usec_t next = now + MIN(limits->tcp_message_timeout, limits->tcp_idle_timeout);
+
+    if (client->in_flight == 0)
+        next = MIN(next, MAX(client->active + limits->tcp_idle_timeout, now + USEC_MSEC));
+    if (partial != USEC_NEVER)
+        next = MIN(next, partial + limits->tcp_message_timeout);
+    return next;
 }
 
 // When the client's patience with us, or ours with it, is over.
@@ -294,33 +268,34 @@ static void on_timer(struct wheel_timer *timer)
     }
     if (client->stream.state == STREAM_HANDSHAKE) {
         counter_inc(listener->counters, COUNTER_tls_handshakes_slow);
-        abort_client(client, COUNTER_tcp_closed_slow);
+        tcp_client_abort(client, COUNTER_tcp_closed_slow);
         return;
     }
-
-    usec_t next =
-        now + MIN(listener->limits.tcp_message_timeout, listener->limits.tcp_idle_timeout);
-
+    if (client->lingering) {
+        if (now >= client->lingering_since + listener->limits.tcp_message_timeout) {
+            close_client(client);
+            return;
+        }
+        loop_arm(listener->loop, timer,
+                 client->lingering_since + listener->limits.tcp_message_timeout);
+        return;
+    }
     if (client->stream.blocked && client->blocked_since == USEC_NEVER)
         client->blocked_since = now;
-    if ((client->blocked_since != USEC_NEVER &&
-         now >= client->blocked_since + listener->limits.tcp_idle_timeout) ||
-        (client->partial_since != USEC_NEVER &&
-         now >= client->partial_since + listener->limits.tcp_message_timeout)) {
-        abort_client(client, COUNTER_tcp_closed_slow);
+    if (is_slow(client, now)) {
+        tcp_client_abort(client, COUNTER_tcp_closed_slow);
         return;
     }
     if (client->in_flight == 0 && client->blocked_since == USEC_NEVER &&
         now >= client->active + listener->limits.tcp_idle_timeout) {
         counter_inc(listener->counters, COUNTER_tcp_closed_idle);
-        close_client(client);
+        if (client->protocol->retire)
+            client->protocol->retire(client);
+        if (!tcp_client_is_closed(client))
+            close_client(client);
         return;
     }
-    if (client->in_flight == 0)
-        next = MIN(next, MAX(client->active + listener->limits.tcp_idle_timeout, now + USEC_MSEC));
-    if (client->partial_since != USEC_NEVER)
-        next = MIN(next, client->partial_since + listener->limits.tcp_message_timeout);
-    loop_arm(listener->loop, timer, next);
+    loop_arm(listener->loop, timer, next_look(client, now));
 }
 
 void tcp_client_start(const struct tcp_listener *tcp, int fd, const struct address *peer)
@@ -336,7 +311,8 @@ void tcp_client_start(const struct tcp_listener *tcp, int fd, const struct addre
     };
     struct listener *listener = tcp->listener;
     const struct listener_limits *limits = &listener->limits;
-    struct tcp_client *client = calloc(1, sizeof(*client));
+    const struct tcp_protocol *protocol = tcp->protocol;
+    struct tcp_client *client = calloc(1, protocol->size);
     struct proxy_header_reader *header = NULL;
     bool by_proxy = listener_is_proxy(&tcp->proxies, peer);
     struct tls *tls = NULL;
@@ -360,17 +336,19 @@ void tcp_client_start(const struct tcp_listener *tcp, int fd, const struct addre
     }
     if (by_proxy)
         stream_await_preamble(&client->stream);
+    client->protocol = protocol;
     client->by_proxy = by_proxy;
     client->header = header;
     client->listener = listener;
     client->address = tcp->address;
-    client->transport = tcp_listener_transport(tcp);
+    client->transport = tcp->transport;
     client->active = now;
-    client->partial_since = client->blocked_since = USEC_NEVER;
+    client->encrypted = tls;
+    client->blocked_since = USEC_NEVER;
     client->client = (struct engine_client){
-        .ops = &client_ops,
+        .ops = protocol->client_ops,
         .owner = client,
-        .transport = tcp->tls ? ENGINE_TLS : ENGINE_TCP,
+        .transport = tls ? protocol->encrypted : protocol->plain,
         .udp_max_size = (uint16_t)limits->udp_max_size,
         .keepalive = (uint16_t)MIN(limits->tcp_idle_timeout / (100 * USEC_MSEC), UINT16_MAX),
         .source = *peer,
@@ -383,6 +361,7 @@ void tcp_client_start(const struct tcp_listener *tcp, int fd, const struct addre
     list_append(&listener->clients, &client->node);
     list_append(&listener->idle, &client->idle);
     listener->client_count++;
+    protocol->init(client, tcp);
     loop_arm(listener->loop, &client->timer,
              now + (tls ? limits->tls_handshake_timeout : first_look(listener)));
 }
@@ -405,11 +384,12 @@ void tcp_clients_close_all(struct listener *listener)
 static void retire(struct tcp_client *client)
 {
     stream_read_now(&client->stream); // what was asked by now is answered
-    if (is_closed(client))
+    if (tcp_client_is_closed(client))
         return;
     client->retiring = true;
-    stream_pause(&client->stream, true);
-    close_if_done(client);
+    if (client->protocol->retire)
+        client->protocol->retire(client);
+    settle(client, E_OK);
 }
 
 static bool came_by(const struct tcp_client *client, const struct address *address,
@@ -429,13 +409,13 @@ void tcp_clients_retire(struct listener *listener, const struct address *address
     }
 }
 
-void tcp_clients_retire_proxies(struct listener *listener, const struct address *address,
-                                uint32_t transports, const struct listener_proxies *proxies)
+void tcp_clients_retire_proxies(const struct tcp_listener *tcp,
+                                const struct listener_proxies *proxies)
 {
-    list_for_each(node, &listener->clients) {
+    list_for_each(node, &tcp->listener->clients) {
         struct tcp_client *client = list_entry(node, struct tcp_client, node);
 
-        if (came_by(client, address, transports) &&
+        if (came_by(client, &tcp->address, tcp->transport) &&
             client->by_proxy != listener_is_proxy(proxies, &client->client.peer))
             retire(client);
     }

@@ -11,6 +11,8 @@
     X(queries_udp, "queries received over UDP")                                                    \
     X(queries_tcp, "queries received over TCP")                                                    \
     X(queries_tls, "queries received over TLS")                                                    \
+    X(queries_https, "queries received over HTTPS, or over HTTP behind a proxy")                   \
+    X(http_refused, "HTTP requests that are no right query: answered with 4xx or 5xx")             \
     X(queries_ignored, "messages that get no answer: too short, or themselves a response")         \
     X(queries_not_allowed, "queries of clients that are not allowed: REFUSED or silence")          \
     X(queries_limited_dropped, "queries over the rate limit that got silence")                     \
@@ -41,7 +43,7 @@
     X(tcp_closed_idle, "TCP connections closed: idle")                                             \
     X(tcp_closed_evicted, "idle TCP connections closed to make room for a new one")                \
     X(tcp_closed_slow, "TCP connections closed: message not whole in time, or replies not read")   \
-    X(tcp_closed_invalid, "TCP connections closed: a length that no DNS message has")              \
+    X(tcp_closed_invalid, "TCP connections closed: no DNS message, or HTTP/2 against its rules")   \
     X(tcp_refused, "TCP connections refused: at the limit and none idle")                          \
     X(tcp_accept_paused, "times that accepting paused for lack of descriptors")                    \
     X(tls_handshakes, "TLS handshakes with clients")                                               \

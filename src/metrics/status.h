@@ -49,14 +49,14 @@ struct status_worker {
     bool answered; // false: it was too busy to; nothing below is known
     uint32_t in_flight;
     uint32_t tcp_clients; // connections of clients
-    uint64_t queries_udp, queries_tcp, queries_tls;
+    uint64_t queries_udp, queries_tcp, queries_tls, queries_https;
     uint32_t upstream_count;
     struct status_upstream upstreams[STATUS_UPSTREAMS_MAX];
 };
 
 // More encrypted listeners than these are not shown.
 #define STATUS_CERTIFICATES_MAX 32
-#define STATUS_LISTENER_SIZE 96
+#define STATUS_LISTENER_SIZE 216
 #define STATUS_NAME_SIZE 256
 
 // What clients of an encrypted listener are shown.

@@ -17,8 +17,10 @@ enum forwarded_node {
 };
 
 // Takes the next element off the front of a field's value. With FORWARDED_ADDRESS `address` is the
-// node's, with its port or 0; an IPv4-mapped address stays what it is. Empty elements are skipped;
-// behind FORWARDED_UNKNOWN further ones may follow.
+// node's, with its port or 0; an IPv4-mapped address stays what it is. Otherwise it is left alone.
+// Empty elements are skipped; behind FORWARDED_UNKNOWN further ones may follow. A quoted string
+// without an end makes what is left one element that is FORWARDED_UNKNOWN. So is an address with a
+// scope, an IPv6 address without brackets in FORWARDED, and a second for= in an element.
 NONNULL NODISCARD enum forwarded_node forwarded_next(struct http_text *value,
                                                      enum forwarded_kind kind,
                                                      struct address *address);

@@ -153,6 +153,17 @@ static int encrypt(struct stream *stream)
     return err;
 }
 
+// All else is with the kernel.
+static void send_end(struct stream *stream)
+{
+    stream->finished = true;
+    if (stream->tls)
+        tls_close_notify(stream->tls);
+    // It is a few octets: if there is no room for them, the end itself has to do.
+    send_wire(stream);
+    shutdown(stream->fd, SHUT_WR);
+}
+
 // Encrypts and sends. On failure the stream is closed and its owner told.
 static void flush(struct stream *stream)
 {
@@ -174,6 +185,8 @@ static void flush(struct stream *stream)
         return;
     }
     stream->blocked = err == E_AGAIN;
+    if (stream->finishing && !stream->blocked && !stream->finished)
+        send_end(stream);
     if (stream->blocked != was_blocked)
         update_interest(stream);
     if (was_blocked && !stream->blocked && stream->ops->drained)
@@ -413,6 +426,15 @@ void stream_read_now(struct stream *stream)
     if (stream->state != STREAM_CLOSED && stream->state != STREAM_CONNECTING && !stream->paused &&
         !stream->ended)
         on_readable(stream);
+}
+
+void stream_finish(struct stream *stream)
+{
+    if (stream->state != STREAM_OPEN)
+        return;
+    stream->finishing = true;
+    if (!stream->blocked)
+        loop_at_turn_end(stream->loop, &stream->flush);
 }
 
 void stream_pause(struct stream *stream, bool paused)

@@ -65,9 +65,11 @@ struct stream {
     int fd;
     enum stream_state state;
     bool accepted;
-    bool paused;  // the owner wants no more input
-    bool ended;   // the peer's end was seen
-    bool blocked; // the kernel takes no more for now
+    bool paused;    // the owner wants no more input
+    bool ended;     // the peer's end was seen
+    bool blocked;   // the kernel takes no more for now
+    bool finishing; // we send no more than is pending
+    bool finished;  // and have sent our end behind it
     size_t out_limit;
     struct outbuf plain; // with TLS: not yet encrypted
     struct outbuf wire;  // as the network sees it
@@ -106,6 +108,10 @@ NONNULL size_t stream_pending(const struct stream *stream);
 
 // Reads once what has come by now, as if the loop had seen it.
 NONNULL void stream_read_now(struct stream *stream);
+
+// Sends what is pending, and then our end (with TLS close_notify before it): nothing may be sent
+// after it, but the stream still reads.
+NONNULL void stream_finish(struct stream *stream);
 
 // Stops or goes on reading.
 NONNULL void stream_pause(struct stream *stream, bool paused);

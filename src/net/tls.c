@@ -189,6 +189,19 @@ const char *tls_reason(const struct tls *tls)
     return tls->reason;
 }
 
+const char *tls_protocol(const struct tls *tls, char name[TLS_PROTOCOL_SIZE])
+{
+    gnutls_datum_t selected;
+    size_t size = 0;
+
+    if (gnutls_alpn_get_selected_protocol(tls->session, &selected) == 0)
+        size = MIN((size_t)selected.size, (size_t)TLS_PROTOCOL_SIZE - 1);
+    if (size > 0)
+        memcpy(name, selected.data, size);
+    name[size] = '\0';
+    return name;
+}
+
 const char *tls_version(const struct tls *tls)
 {
     return gnutls_protocol_get_name(gnutls_protocol_get_version(tls->session));

@@ -42,7 +42,9 @@ NONNULL void tls_close_notify(struct tls *tls);
 // What went wrong, in words.
 NONNULL const char *tls_reason(const struct tls *tls);
 
-// Of a session that stands.
+// Of a session that stands. The protocol that was agreed on by ALPN, "" if none was.
+#define TLS_PROTOCOL_SIZE 16
+NONNULL const char *tls_protocol(const struct tls *tls, char name[TLS_PROTOCOL_SIZE]);
 NONNULL const char *tls_version(const struct tls *tls);
 NONNULL bool tls_resumed(const struct tls *tls);
 NONNULL bool tls_verified(const struct tls *tls);

@@ -33,6 +33,11 @@
 #define TICKET_LIFETIME 21600 // seconds
 #define TICKET_KEY_LIFETIME 86400
 
+static const gnutls_datum_t alpn_http[] = {
+    {(unsigned char *)"h2", 2},
+    {(unsigned char *)"http/1.1", 8},
+};
+
 // A certificate with its key, and the leaf by itself to look at its names.
 struct pair {
     gnutls_certificate_credentials_t credentials;
@@ -51,6 +56,7 @@ struct tls_credentials {
 
 struct tls_server {
     atomic_uint refs;
+    enum tls_protocols protocols;
     pthread_mutex_t lock;
     // Under the lock:
     struct tls_credentials *credentials;
@@ -326,7 +332,7 @@ static int renew_ticket_key(struct tls_server *server)
     return E_OK;
 }
 
-struct tls_server *tls_server_new(struct tls_credentials *credentials)
+struct tls_server *tls_server_new(struct tls_credentials *credentials, enum tls_protocols protocols)
 {
     struct tls_server *server = calloc(1, sizeof(*server));
 
@@ -337,6 +343,7 @@ struct tls_server *tls_server_new(struct tls_credentials *credentials)
     atomic_init(&server->refs, 1);
     pthread_mutex_init(&server->lock, NULL);
     server->credentials = tls_credentials_ref(credentials);
+    server->protocols = protocols;
     return server;
 }
 
@@ -428,6 +435,10 @@ struct tls *tls_server_session(struct tls_server *server, tls_push_fn *push, voi
     gnutls_certificate_server_set_request(
         tls->session, tls->credentials->asks_clients ? GNUTLS_CERT_REQUIRE : GNUTLS_CERT_IGNORE);
     // Who speaks of other protocols only has come to the wrong door (RFC 7301 section 3.2).
-    gnutls_alpn_set_protocols(tls->session, &tls_alpn_dot, 1, GNUTLS_ALPN_MANDATORY);
+    if (server->protocols == TLS_PROTOCOLS_HTTP)
+        gnutls_alpn_set_protocols(tls->session, alpn_http, ARRAY_LEN(alpn_http),
+                                  GNUTLS_ALPN_MANDATORY);
+    else
+        gnutls_alpn_set_protocols(tls->session, &tls_alpn_dot, 1, GNUTLS_ALPN_MANDATORY);
     return tls;
 }

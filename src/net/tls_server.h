@@ -29,7 +29,8 @@ NONNULL time_t tls_credentials_expire(const struct tls_credentials *credentials)
 NONNULL const char *tls_credentials_name(const struct tls_credentials *credentials);
 
 // References the credentials. NULL out of memory.
-NONNULL NODISCARD struct tls_server *tls_server_new(struct tls_credentials *credentials);
+NONNULL NODISCARD struct tls_server *tls_server_new(struct tls_credentials *credentials,
+                                                    enum tls_protocols protocols);
 
 // Any thread.
 NONNULL struct tls_server *tls_server_ref(struct tls_server *server);
@@ -40,7 +41,7 @@ NONNULL void tls_server_renew(struct tls_server *server, struct tls_credentials 
 
 // Any thread: a session with a client that connected; see tls_push_fn. NULL out of memory.
 //
-// It speaks TLS 1.3 and 1.2 and, where the client names protocols (ALPN), "dot" (RFC 7858). It is
+// It speaks TLS 1.3 and 1.2 and, where the client names protocols (ALPN), one of its own. It is
 // resumed by tickets, which every worker's sessions understand: their key is the server's, and new
 // ones are made of it as time goes on.
 NONNULL NODISCARD struct tls *tls_server_session(struct tls_server *server, tls_push_fn *push,

@@ -1,6 +1,7 @@
 #include "policy/discovery.h"
 
 #include <netinet/in.h>
+#include <string.h>
 
 #include "base/cursor.h"
 #include "dns/tables.h"
@@ -9,10 +10,13 @@
 #define TTL 300
 
 // SvcParamKeys (RFC 9460 section 14.3.2).
-enum { KEY_ALPN = 1, KEY_PORT = 3, KEY_IPV4HINT = 4, KEY_IPV6HINT = 6 };
+enum { KEY_ALPN = 1, KEY_PORT = 3, KEY_IPV4HINT = 4, KEY_IPV6HINT = 6, KEY_DOHPATH = 7 };
 
-// DNS over TLS (RFC 7858), which a client assumes if no port is given.
-#define PORT_TLS 853
+// What a client assumes if no port is given (RFC 9461 section 4.2).
+enum { PORT_TLS = 853, PORT_HTTPS = 443 };
+
+// A path with this is the template that RFC 9461 section 5 wants.
+#define TEMPLATE_TAIL "{?dns}"
 
 static bool is_loopback(const struct address *address)
 {
@@ -46,13 +50,15 @@ static size_t write_service(uint8_t *to, size_t size, uint16_t priority,
     size_t hint_size;
     const uint8_t *hint = address_octets(at, &hint_size);
     uint16_t port = address_port(&endpoint->address);
+    size_t path_size = strlen(endpoint->path);
+    bool https = path_size > 0;
 
     writer_u16(&w, priority);
     writer_bytes(&w, endpoint->name, dns_name_length(endpoint->name));
     writer_u16(&w, KEY_ALPN);
-    writer_u16(&w, 4);
-    writer_bytes(&w, "\3dot", 4);
-    if (port != PORT_TLS) {
+    writer_u16(&w, https ? 3 : 4);
+    writer_bytes(&w, https ? "\2h2" : "\3dot", https ? 3 : 4);
+    if (port != (https ? PORT_HTTPS : PORT_TLS)) {
         writer_u16(&w, KEY_PORT);
         writer_u16(&w, 2);
         writer_u16(&w, port);
@@ -61,6 +67,12 @@ static size_t write_service(uint8_t *to, size_t size, uint16_t priority,
         writer_u16(&w, hint_size == 4 ? KEY_IPV4HINT : KEY_IPV6HINT);
         writer_u16(&w, (uint16_t)hint_size);
         writer_bytes(&w, hint, hint_size);
+    }
+    if (https) {
+        writer_u16(&w, KEY_DOHPATH);
+        writer_u16(&w, (uint16_t)(path_size + strlen(TEMPLATE_TAIL)));
+        writer_bytes(&w, endpoint->path, path_size);
+        writer_bytes(&w, TEMPLATE_TAIL, strlen(TEMPLATE_TAIL));
     }
     return w.failed ? 0 : size - writer_left(&w);
 }

@@ -13,10 +13,14 @@
 // More encrypted listeners than clients care to try.
 #define POLICY_ENDPOINTS_MAX 4
 
-// Where DNS over TLS is to be had.
+// Of a path, with the NUL.
+#define POLICY_DOHPATH_SIZE 128
+
+// Where DNS over TLS or, with a path, over HTTPS is to be had.
 struct policy_endpoint {
-    uint8_t name[DNS_NAME_MAX]; // in its certificate, in wire form
-    struct address address;     // perhaps every address
+    uint8_t name[DNS_NAME_MAX];     // in its certificate, in wire form
+    struct address address;         // perhaps every address
+    char path[POLICY_DOHPATH_SIZE]; // "": over TLS
 };
 
 // Plain values.

@@ -24,7 +24,7 @@ struct policy_answer {
     uint16_t rcode;
     unsigned record_count;
     struct dns_local_record records[4]; // of an RRset, that is all
-    uint8_t rdata[1500];
+    uint8_t rdata[2048];
 };
 
 // Whether the question (wire name, type, class) is ours to answer; if so fills in the answer.

@@ -37,11 +37,14 @@ static const struct {
     {"listen: [{url: tls://127.0.0.1}]", "listen:\n  - tls://127.0.0.1:853\nclients"},
     {"listen:\n- url: tls://127.0.0.1\n  certificates: [a.pem, {cert: b.pem, key: c.pem}]\n",
      "listen:\n  - url: tls://127.0.0.1:853\n    certificates:\n      - a.pem\n      - cert: "
-     "b.pem\n        key: c.pem\n    client-ca-file: \"\"\n    proxy-from: []\nclients"},
+     "b.pem\n        key: c.pem\n    client-ca-file: \"\"\n    proxy-from: []\n    forwarded-from: []\nclients"},
+    {"listen: [{url: 'http://127.0.0.1/q{?dns}', forwarded-from: [192.0.2.0/24]}]",
+     "listen:\n  - url: http://127.0.0.1:80/q\n    certificates: []\n    client-ca-file: \"\"\n"
+     "    proxy-from: []\n    forwarded-from:\n      - \"192.0.2.0/24\"\nclients"},
     {"listen: [{url: udp://127.0.0.1, proxy-from: [192.0.2.0/24, '::ffff:10.0.0.1', private, any]},"
      " tcp://127.0.0.1]",
      "    proxy-from:\n      - \"192.0.2.0/24\"\n      - \"10.0.0.1\"\n      - private\n      - "
-     "any\n  - tcp://127.0.0.1:53\nclients"},
+     "any\n    forwarded-from: []\n  - tcp://127.0.0.1:53\nclients"},
     {"", "clients:\n  allow:\n    - private\n  refuse: refused\n  rate-limit: 0\n"},
     {"clients: {allow: [any]}",
      "clients:\n  allow:\n    - any\n  refuse: refused\n  rate-limit: 0\n"},
@@ -280,7 +283,7 @@ static const struct {
     {"listen: [~]", "a.yaml:1:10: listen: found nothing, expected " LISTENER},
     {"listen:\n  - 127.0.0.1\n  - dot://127.0.0.1\n",
      "a.yaml:3:5: listen: \"dot://127.0.0.1\": unknown scheme; write dns:// (UDP and TCP), udp://, "
-     "tcp:// or tls://"},
+     "tcp://, tls://, https:// or http://"},
 
     {"workers: 0", "a.yaml:1:10: workers: found the number 0, expected a number from 1 to 256, or "
                    "auto"},

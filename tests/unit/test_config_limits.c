@@ -188,10 +188,16 @@ static const struct {
     {"listen: ['127.0.0.1:0', {url: 'udp://127.0.0.1:0', proxy-from: [127.0.0.2]}]",
      "listen: udp://127.0.0.1:0 is there twice, with another proxy-from"},
     {"listen: ['tcp://[::1]:853', 'tls://::1']", "listen: tls://[::1]:853 is there twice"},
+    {"listen: ['http://[::1]/a', 'http://::1/b']", "listen: http://[::1]:80/b is there twice"},
+    {"listen: ['http://[::1]:0/a', 'http://[::1]:0/b']",
+     "listen: http://[::1]:0/b is there twice, with another path or forwarded-from"},
+    {"listen: [{url: tls://::1, forwarded-from: [any]}]",
+     "listen: tls://[::1]:853 has forwarded-from, which is for http:// and https://; other proxies "
+     "speak the PROXY protocol, for which there is proxy-from"},
     {"listen: [{url: dns://::1, certificates: [a]}]",
-     "listen: dns://[::1]:53 has certificates, but only tls:// is encrypted"},
+     "listen: dns://[::1]:53 has certificates, but only tls:// and https:// are encrypted"},
     {"listen: [{url: dns://::1, client-ca-file: a}]",
-     "listen: dns://[::1]:53 has certificates, but only tls:// is encrypted"},
+     "listen: dns://[::1]:53 has certificates, but only tls:// and https:// are encrypted"},
     {"listen: [tls://::1]",
      "listen: tls://[::1]:853 needs a certificate: give cert and key, or --cert and --key; 'sotto "
      "cert' makes them for a network that has none"},

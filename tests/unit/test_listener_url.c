@@ -19,6 +19,13 @@ static const struct {
     {"TLS://[::1]:8530", "tls://[::1]:8530"},
     {"tls://*", "tls://[::]:853"},
     {"DNS://127.0.0.1", "dns://127.0.0.1:53"},
+    {"https://127.0.0.1/dns-query", "https://127.0.0.1:443/dns-query"},
+    {"https://127.0.0.1", "https://127.0.0.1:443/dns-query"},
+    {"https://127.0.0.1:4430/dns-query{?dns}", "https://127.0.0.1:4430/dns-query"},
+    {"https://127.0.0.1{?dns}", "https://127.0.0.1:443/dns-query"},
+    {"https://*/", "https://[::]:443/"},
+    {"http://[::1]:8080/a/b;c=d~%20", "http://[::1]:8080/a/b;c=d~%20"},
+    {"HTTP://::1/x", "http://[::1]:80/x"},
     {"127.0.0.1", "dns://127.0.0.1:53"},
     {"127.0.0.1:5300", "dns://127.0.0.1:5300"},
     {"127.0.0.1:0", "dns://127.0.0.1:0"},
@@ -38,7 +45,8 @@ static const struct {
 
 #define SCHEME "unknown scheme"
 #define EMPTY "no address"
-#define PATH "a listen address has no path"
+#define PATH "such a listen address has no path"
+#define NO_PATH "no path of a URL"
 #define ADDRESS "no IP address with or without a port"
 
 static const struct {
@@ -48,7 +56,18 @@ static const struct {
     {"dns://", EMPTY},
     {"dot://127.0.0.1", SCHEME},
     {"tls://127.0.0.1:853/", PATH},
-    {"https://127.0.0.1/dns-query", SCHEME},
+    {"httpss://127.0.0.1/dns-query", SCHEME},
+    {"https://127.0.0.1/dns-query?dns=", NO_PATH},
+    {"https://127.0.0.1/dns-query{?dns}#", NO_PATH},
+    {"https://127.0.0.1/dns query", NO_PATH},
+    {"https://127.0.0.1/{dns}", NO_PATH},
+    {"https:///dns-query", ADDRESS},
+    {"https://", EMPTY},
+    {"https://localhost/dns-query", ADDRESS},
+    {"https://127.0.0.1/"
+     "0123456789012345678901234567890123456789012345678901234567890123456789"
+     "012345678901234567890123456789012345678901234567890123456",
+     "the path is too long"},
     {"dn://127.0.0.1", SCHEME},
     {"dnss://127.0.0.1", SCHEME},
     {"://127.0.0.1", SCHEME},
@@ -110,6 +129,10 @@ static void test_transports(void **state)
     assert_int_equal(address.transports, LISTENER_TCP);
     assert_int_equal(listener_url_parse(&address, "tls://::1", &why), E_OK);
     assert_int_equal(address.transports, LISTENER_TLS);
+    assert_int_equal(listener_url_parse(&address, "http://::1", &why), E_OK);
+    assert_int_equal(address.transports, LISTENER_HTTP);
+    assert_int_equal(listener_url_parse(&address, "https://::1", &why), E_OK);
+    assert_int_equal(address.transports, LISTENER_HTTPS);
 }
 
 static void test_what_is_refused(void **state)

@@ -2,6 +2,7 @@
 
 #include <setjmp.h>
 #include <stdarg.h>
+#include <stdio.h>
 #include <string.h>
 
 #include <cmocka.h>
@@ -13,6 +14,21 @@ static const struct {
     const char *asked, *endpoints[POLICY_ENDPOINTS_MAX + 1];
     const char *services[POLICY_ENDPOINTS_MAX + 1]; // each is ALPN, port, and a hint
 } cases[] = {
+    // Over HTTPS.
+    {"192.0.2.1",
+     {"192.0.2.1:443/dns-query"},
+     {"\0\1\0\3\2h2"
+      "\0\4\0\4\xc0\0\2\1"
+      "\0\7\0\x10/dns-query{?dns}"}},
+    {"192.0.2.1",
+     {"192.0.2.1:853/d", "192.0.2.1:443"},
+     {"\0\1\0\3\2h2"
+      "\0\3\0\2\3\x55"
+      "\0\4\0\4\xc0\0\2\1"
+      "\0\7\0\x8/d{?dns}",
+      "\0\1\0\4\3dot"
+      "\0\3\0\2\1\xbb"
+      "\0\4\0\4\xc0\0\2\1"}},
     {"192.0.2.1",
      {"192.0.2.1:853"},
      {"\0\1\0\4\3dot"
@@ -72,9 +88,13 @@ static void make(struct policy_discovery *discovery, const char *const *endpoint
     memset(discovery, 0, sizeof(*discovery));
     for (; *endpoints; endpoints++) {
         struct policy_endpoint *endpoint = &discovery->endpoints[discovery->count++];
+        size_t size = strcspn(*endpoints, "/");
+        char address[ADDRESS_TEXT_MAX];
 
         memcpy(endpoint->name, name, sizeof(name));
-        assert_int_equal(address_parse(&endpoint->address, *endpoints, 853), E_OK);
+        snprintf(address, sizeof(address), "%.*s", (int)size, *endpoints);
+        assert_int_equal(address_parse(&endpoint->address, address, 853), E_OK);
+        snprintf(endpoint->path, sizeof(endpoint->path), "%s", *endpoints + size);
     }
 }
 
@@ -136,6 +156,7 @@ static void test_the_most_there_can_be(void **state)
         uint8_t *longest = discovery.endpoints[e].name;
 
         memset(longest, 'a', DNS_NAME_MAX);
+        memset(discovery.endpoints[e].path, '/', POLICY_DOHPATH_SIZE - 1);
         for (size_t i = 0; i < 192; i += 64)
             longest[i] = 63;
         longest[192] = 61;
@@ -143,7 +164,7 @@ static void test_the_most_there_can_be(void **state)
     }
     assert_true(policy_answer_discovery(&discovery, &asked, &answer));
     assert_int_equal(answer.record_count, POLICY_ENDPOINTS_MAX);
-    assert_int_equal(answer.records[3].rdata_size, 2 + 255 + 8 + 6 + 20);
+    assert_int_equal(answer.records[3].rdata_size, 2 + 255 + 7 + 6 + 20 + 4 + 127 + 6);
 }
 
 int main(void)

@@ -31,7 +31,7 @@ from .timing import scaled, variant
 SANITIZER_COMPLAINT = re.compile(
     r"ERROR: (Address|Leak)Sanitizer|WARNING: ThreadSanitizer|runtime error:|SUMMARY: \w+Sanitizer"
 )
-LISTENING = re.compile(r"listening on (\w+)://(\S+?):(\d+)( |$|\"|\))")
+LISTENING = re.compile(r"listening on (\w+)://(\S+?):(\d+)(/\S*)?( |$|\"|\))")
 STATS = r"\bstats\b.*\w+=\d+"
 LISTEN = ["dns://127.0.0.1:0"]
 # The deadline of a query in the tests, and when its client must have heard at the latest.
