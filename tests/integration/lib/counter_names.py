@@ -8,6 +8,7 @@ COUNTERS = {
     "UDP queries": ["queries_udp"],
     "TCP queries": ["queries_tcp"],
     "TLS queries": ["queries_tls"],
+    "HTTPS queries": ["queries_https"],
     "ignored queries": ["queries_ignored"],
     "queries not allowed": ["queries_not_allowed"],
     "queries over the limit": ["queries_limited_dropped", "queries_limited_slipped"],
