@@ -16,6 +16,7 @@ import os
 import signal
 import socket
 import subprocess
+import tempfile
 import threading
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -121,15 +122,14 @@ class Chromium:
             *(f"--log-net-log={net_log}", f"--timeout={scaled(LOAD_SECONDS) * 1000:.0f}"),
             *("--dump-dom", url),
         ]
-        page, errors = self._run(
-            self._namespace.command(
-                ["unshare", "--mount", "sh", "-c", SET_UP, "sh", etc, resolver, *browser]
-            )
-        )
+        inside = ["unshare", "--mount", "sh", "-c", SET_UP, "sh", etc, resolver, *browser]
+        # It has a socket among its temporary files, whose path must be short.
+        with tempfile.TemporaryDirectory(prefix="chromium-") as temporary:
+            page, errors = self._run(self._namespace.command(inside), temporary)
         print(f"--- {url} in Chromium, with {policies}:\n{page}{errors}")
         return Visit(page, errors, json.loads(net_log.read_text()))
 
-    def _run(self, command) -> tuple[str, str]:
+    def _run(self, command, temporary: str) -> tuple[str, str]:
         """Both outputs. It is a group of processes, of which none is left, whatever happens."""
         process = subprocess.Popen(
             command,
@@ -139,7 +139,12 @@ class Chromium:
             text=True,
             errors="backslashreplace",
             # Nothing of a desktop that may be there.
-            env={"HOME": str(self._folder), "PATH": os.environ["PATH"], "LANG": "C.UTF-8"},
+            env={
+                "HOME": str(self._folder),
+                "TMPDIR": temporary,
+                "PATH": os.environ["PATH"],
+                "LANG": "C.UTF-8",
+            },
             start_new_session=True,
         )
         try:
