@@ -43,11 +43,6 @@ static bool text_begins_nocase(struct http_text text, const char *with)
     return text.size >= strlen(with) && strncasecmp(text.bytes, with, strlen(with)) == 0;
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 void doh_request_init(struct doh_request *request, const char *path,
                       const struct listener_proxies *forwarders)
 {
@@ -199,12 +194,8 @@ void doh_request_target(struct doh_request *request, struct http_text target)
 
 static void read_content_type(struct doh_request *request, struct http_text value)
 {
-    struct http_text type = text_until(&value, ';');
+    struct http_text type = http_text_trim(text_until(&value, ';'));
 
-    while (type.size > 0 && is_blank(type.bytes[0]))
-        type = text_from(type, 1);
-    while (type.size > 0 && is_blank(type.bytes[type.size - 1]))
-        type.size--;
     if (request->has_content_type || !http_text_is_nocase(type, media_type))
         refuse(request, HTTP_UNSUPPORTED_MEDIA_TYPE, NULL);
     request->has_content_type = true;
