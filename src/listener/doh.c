@@ -332,7 +332,7 @@ void doh_respond(struct http_response *response, const uint8_t *message, size_t 
         .has_max_age = true,
         .max_age = is_right ? dns_ttl_of_message(&parsed) : 0,
         .body = message,
-        .body_size = size,
+        .body_size = (uint32_t)size,
     };
 }
 
@@ -385,7 +385,7 @@ static void respond_in_words(struct http_response *response, enum http_status st
         .content_type = "text/plain; charset=utf-8",
         .allow = status == HTTP_METHOD_NOT_ALLOWED ? "GET, POST" : NULL,
         .body = (const uint8_t *)text,
-        .body_size = strlen(text),
+        .body_size = (uint32_t)strlen(text),
     };
 }
 
