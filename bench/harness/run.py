@@ -81,7 +81,7 @@ def _measure(options, parts) -> dict:
             say("instructions and allocations")
             data["instructions"] = measure.instructions(session)
         if "encrypted" in parts:
-            say("clients over TLS")
+            say("clients over TLS and HTTPS")
             data["encrypted"] = encrypted.measure(session)
         if "growth" in parts:
             say("growth")

@@ -98,7 +98,7 @@ DNSDIST = Kind(
     template="dnsdist.conf",
     command=("--supervised", "--disable-syslog", "-C", "{config}"),
     version=("dnsdist", "--version"),
-    note="one UDP and one TCP thread, packet cache",
+    note="one UDP and one TCP thread (over HTTPS two more), packet cache",
 )
 KRESD = Kind(
     "kresd",
@@ -128,13 +128,17 @@ STUBBY = Kind(
     cannot={HIT: "has no cache", TCP_HIT: "has no cache"},
     note="single-threaded, no cache",
 )
-# What makes each listen over TLS too, at the end of its configuration or where it says `tls`.
+# What makes each listen over TLS and HTTPS too, at the end of its configuration or where it says
+# `tls`.
 ENCRYPTED = {
     "sotto": "tls:\n  certificates: [{{cert: {chain}, key: {key}}}]\n",
-    "unbound": "  interface: 127.0.0.1@{port}\n  tls-port: {port}\n"
+    "unbound": "  interface: 127.0.0.1@{tls}\n  tls-port: {tls}\n"
+    "  interface: 127.0.0.1@{doh}\n  https-port: {doh}\n"
     '  tls-service-pem: "{chain}"\n  tls-service-key: "{key}"\n',
-    "dnsdist": 'addTLSLocal("127.0.0.1:{port}", "{chain}", "{key}", {{maxInFlight=100}})',
-    "kresd": "net.listen('127.0.0.1', {port}, {{ kind = 'tls' }})\nnet.tls('{chain}', '{key}')",
+    "dnsdist": 'addTLSLocal("127.0.0.1:{tls}", "{chain}", "{key}", {{maxInFlight=100}})\n'
+    'addDOHLocal("127.0.0.1:{doh}", "{chain}", "{key}", {{"/dns-query"}})',
+    "kresd": "net.listen('127.0.0.1', {tls}, {{ kind = 'tls' }})\n"
+    "net.listen('127.0.0.1', {doh}, {{ kind = 'doh2' }})\nnet.tls('{chain}', '{key}')",
 }
 
 PEERS = [UNBOUND, DNSDIST, KRESD, SMARTDNS, STUBBY]
@@ -200,6 +204,7 @@ class Subject:
             return
         self.port = processes.free_port()
         self.tls_port = processes.free_port() if encrypted else None
+        self.doh_port = processes.free_port() if encrypted else None
         config = self._configure(upstreams, authority, size, workers, place.certificates)
         if kind is SOTTO:
             command = [place.sotto, "-c", config]
@@ -234,12 +239,16 @@ class Subject:
             "sotto_servers": servers,
             "sotto_strategy": "balance" if len(upstreams) > 1 else "failover",
             "sotto_user": "user: root" if os.geteuid() == 0 else "",
-            "sotto_tls_listen": f"  - tls://127.0.0.1:{self.tls_port}" if self.tls_port else "",
+            "sotto_encrypted": "",
             "tls": "",
         }
         if self.tls_port:
             values["tls"] = ENCRYPTED[self.kind.key].format(
-                port=self.tls_port, chain=made.chain, key=made.key
+                tls=self.tls_port, doh=self.doh_port, chain=made.chain, key=made.key
+            )
+            values["sotto_encrypted"] = (
+                f"  - tls://127.0.0.1:{self.tls_port}\n"
+                f"  - https://127.0.0.1:{self.doh_port}/dns-query"
             )
         template = string.Template((TEMPLATES / self.kind.template).read_text())
         config = self._folder / self.kind.template

@@ -43,11 +43,6 @@ static bool text_begins_nocase(struct http_text text, const char *with)
     return text.size >= strlen(with) && strncasecmp(text.bytes, with, strlen(with)) == 0;
 }
 
-static bool is_blank(char c)
-{
-    return c == ' ' || c == '\t';
-}
-
 void doh_request_init(struct doh_request *request, const char *path,
                       const struct listener_proxies *forwarders)
 {
@@ -199,12 +194,8 @@ void doh_request_target(struct doh_request *request, struct http_text target)
 
 static void read_content_type(struct doh_request *request, struct http_text value)
 {
-    struct http_text type = text_until(&value, ';');
+    struct http_text type = http_text_trim(text_until(&value, ';'));
 
-    while (type.size > 0 && is_blank(type.bytes[0]))
-        type = text_from(type, 1);
-    while (type.size > 0 && is_blank(type.bytes[type.size - 1]))
-        type.size--;
     if (request->has_content_type || !http_text_is_nocase(type, media_type))
         refuse(request, HTTP_UNSUPPORTED_MEDIA_TYPE, NULL);
     request->has_content_type = true;
@@ -341,7 +332,7 @@ void doh_respond(struct http_response *response, const uint8_t *message, size_t 
         .has_max_age = true,
         .max_age = is_right ? dns_ttl_of_message(&parsed) : 0,
         .body = message,
-        .body_size = size,
+        .body_size = (uint32_t)size,
     };
 }
 
@@ -394,7 +385,7 @@ static void respond_in_words(struct http_response *response, enum http_status st
         .content_type = "text/plain; charset=utf-8",
         .allow = status == HTTP_METHOD_NOT_ALLOWED ? "GET, POST" : NULL,
         .body = (const uint8_t *)text,
-        .body_size = strlen(text),
+        .body_size = (uint32_t)strlen(text),
     };
 }
 

@@ -71,7 +71,7 @@ NONNULL void doh_request_deinit(struct doh_request *request);
 NONNULL void doh_respond(struct http_response *response, const uint8_t *message, size_t size);
 
 // The response to what was refused, with some words for who tries it out. They are static, or
-// in `text`, which must live until the body was sent.
+// in `text`, which must live until the body was sent; a path that does not fit is cut.
 #define DOH_TEXT_SIZE 512
 NONNULL void doh_refuse(struct http_response *response, enum http_status status, const char *path,
                         char text[DOH_TEXT_SIZE]);

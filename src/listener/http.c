@@ -146,6 +146,7 @@ static void respond(struct exchange *exchange)
     struct tcp_client *client = &http->client;
 
     enter(exchange, &http->unsent);
+    exchange->request.response.date = http_date(&client->listener->date, time(NULL));
     if (http->version == HTTP2) {
         http2_respond(http->http2, &exchange->request);
     } else if (http1_respond(&http->http1, &exchange->request.response) != E_OK) {

@@ -5,6 +5,7 @@
 #include "base/slab.h"
 #include "listener/listener.h"
 #include "net/frame.h"
+#include "net/http.h"
 #include "net/proxy_header.h"
 #include "net/stream.h"
 #include "net/udp.h"
@@ -25,6 +26,7 @@ struct listener {
     struct list idle;    // those with nothing in flight, the longest idle first
     uint32_t client_count;
     struct slab exchanges; // of HTTP
+    struct http_clock date;
     struct log_limit accept_log;
     struct log_limit handshake_log;
     struct log_limit proxy_log;

@@ -19,20 +19,21 @@ static enum forwarded_node read_address(struct http_text node, struct address *a
     return FORWARDED_ADDRESS;
 }
 
-// node (RFC 7239 section 6). IPv6 addresses are in brackets, so that it is known where the port is;
-// it may be obfuscated ("_x"), and then counts as none.
+// node (RFC 7239 section 6). IPv6 addresses are in brackets, so that it is clear where the port is;
+// this may be obfuscated ("_x"), and then counts as none.
 static enum forwarded_node read_node(struct http_text node, struct address *address)
 {
-    const char *colon = memrchr(node.bytes, ':', node.size);
+    bool has_brackets = node.size > 0 && node.bytes[0] == '[';
+    const char *end = memchr(node.bytes, has_brackets ? ']' : ':', node.size);
 
-    if (colon && colon != node.bytes && node.bytes[0] != '[' &&
-        memchr(node.bytes, ':', (size_t)(colon - node.bytes)))
-        return FORWARDED_UNKNOWN;
-    if (colon && (size_t)(colon - node.bytes) + 2 < node.size && colon[1] == '_') {
-        for (const char *at = colon + 1; at < node.bytes + node.size; at++)
-            if (!http_octet_is_token((uint8_t)*at))
-                return FORWARDED_UNKNOWN;
-        node.size = (size_t)(colon - node.bytes);
+    if (end) {
+        struct http_text port = {.bytes = end + has_brackets};
+
+        port.size = (size_t)(node.bytes + node.size - port.bytes);
+        if (port.size > 0 && memchr(port.bytes + 1, ':', port.size - 1))
+            return FORWARDED_UNKNOWN;
+        if (port.size > 2 && memcmp(port.bytes, ":_", 2) == 0)
+            node.size -= port.size;
     }
     return read_address(node, address);
 }

@@ -6,6 +6,7 @@
 #include <stdint.h>
 #include <string.h>
 #include <strings.h>
+#include <time.h>
 
 #include "base/compiler.h"
 
@@ -99,10 +100,11 @@ struct http_response {
     enum http_status status;
     const char *content_type; // static
     const char *allow;        // static: the methods, for 405; else NULL
+    const char *date;         // valid while the response is handed over; "" for none
     bool has_max_age;
     uint32_t max_age; // for cache-control, in seconds
     const uint8_t *body;
-    size_t body_size;
+    uint32_t body_size;
 };
 
 // What a connection's HTTP, of either version, keeps of a request: part of its owner's structure.
@@ -132,5 +134,18 @@ struct http_server_ops {
     void (*end)(struct http_request *request);
 };
 
-// "max-age=4294967295" and the NUL.
-#define HTTP_CACHE_CONTROL_SIZE 24
+// The date of responses (RFC 9110 section 5.6.7), written anew when the second is another one.
+// Starts out as zeros.
+struct http_clock {
+    time_t at;
+    char text[32];
+};
+
+// Valid until the next call; "" if there is none.
+NONNULL const char *http_date(struct http_clock *clock, time_t now);
+
+// "4294967295" and the NUL.
+#define HTTP_NUMBER_SIZE 11
+
+// In decimal. Returns the number of digits.
+NONNULL size_t http_number_to_text(char text[HTTP_NUMBER_SIZE], uint32_t number);

@@ -263,7 +263,7 @@ bool http1_is_partial(const struct http1 *http)
 int http1_respond(struct http1 *http, const struct http_response *response)
 {
     uint8_t *to = stream_reserve(http->stream, RESPONSE_HEAD_MAX + response->body_size);
-    char allow[64] = "", cache[64] = "";
+    char allow[64] = "", cache[64] = "", date[64] = "";
     int size;
 
     if (!to)
@@ -272,11 +272,13 @@ int http1_respond(struct http1 *http, const struct http_response *response)
         snprintf(allow, sizeof(allow), "allow: %s\r\n", response->allow);
     if (response->has_max_age)
         snprintf(cache, sizeof(cache), "cache-control: max-age=%" PRIu32 "\r\n", response->max_age);
-    size = snprintf((char *)to, RESPONSE_HEAD_MAX,
-                    "HTTP/1.1 %d %s\r\ncontent-type: %s\r\ncontent-length: %zu\r\n%s%s%s\r\n",
-                    (int)response->status, phrase(response->status), response->content_type,
-                    response->body_size, cache, allow,
-                    http->keep_alive ? "" : "connection: close\r\n");
+    if (*response->date)
+        snprintf(date, sizeof(date), "date: %s\r\n", response->date);
+    size = snprintf(
+        (char *)to, RESPONSE_HEAD_MAX,
+        "HTTP/1.1 %d %s\r\n%scontent-type: %s\r\ncontent-length: %" PRIu32 "\r\n%s%s%s\r\n",
+        (int)response->status, phrase(response->status), date, response->content_type,
+        response->body_size, cache, allow, http->keep_alive ? "" : "connection: close\r\n");
     require(size > 0 && size < RESPONSE_HEAD_MAX);
     if (response->body_size > 0)
         memcpy(to + size, response->body, response->body_size);

@@ -55,14 +55,15 @@ struct http1_scan {
 // - for what fields say, when the head is whole: 400 (no Host, two, or one that is none; a length
 //   that is none, both or several lengths; a transfer coding in HTTP/1.0), 417, 501 for a transfer
 //   coding other than chunked.
-// CRLFs before the request line are skipped (section 2.2), at most two. What an octet changes is
-// the same however they come, and each is scanned once. `head` is written with E_OK only, or
-// E_MALFORMED. Once it was E_OK it may be asked for again.
+// CRLFs before the request line are skipped (section 2.2), at most two. In whatever pieces a head
+// comes the result is the same, and its octets are looked at once before it is whole. After E_OK
+// it may be called again, as when the bytes have moved; not after E_MALFORMED. `head` and `status`
+// mean something only with the code that they belong to.
 NONNULL NODISCARD int http1_head_parse(struct http1_head *head, struct http1_scan *scan,
                                        const char *bytes, size_t size, enum http_status *status);
 
 // Bounds on what of a body in chunks is not its data: extensions and superfluous zeros of sizes,
-// and trailers, in octets of a whole body. Nobody is known to send either.
+// and trailers, in octets of a whole body. Hardly anybody sends either.
 #define HTTP1_EXTENSIONS_MAX 1024
 #define HTTP1_TRAILERS_MAX 4096
 

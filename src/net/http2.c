@@ -1,8 +1,6 @@
 #include "net/http2.h"
 
-#include <inttypes.h>
 #include <nghttp2/nghttp2.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -16,6 +14,8 @@
 
 // What all bodies that are not finished with may hold together.
 #define CONNECTION_WINDOW (2 * STREAM_WINDOW)
+
+static const char max_age[] = "max-age=";
 
 // The credit for frames that ask for nothing. A browser that cancels what it asked sends one reset
 // a request; nobody pings more than once in a few seconds.
@@ -254,20 +254,23 @@ void http2_respond(struct http2 *http, struct http_request *request)
 {
     const struct http_response *response = &request->response;
     const nghttp2_data_provider body = {.source.ptr = request, .read_callback = read_body};
-    char status[8], length[24], cache[HTTP_CACHE_CONTROL_SIZE];
-    nghttp2_nv fields[5];
-    size_t count = 0;
-    int size;
+    char status[HTTP_NUMBER_SIZE], length[HTTP_NUMBER_SIZE];
+    char cache[sizeof(max_age) + HTTP_NUMBER_SIZE];
+    nghttp2_nv fields[6];
+    size_t count = 0, size;
 
-    size = snprintf(status, sizeof(status), "%d", (int)response->status);
-    fields[count++] = pair(":status", status, (size_t)size, 0);
+    size = http_number_to_text(status, response->status);
+    fields[count++] = pair(":status", status, size, 0);
+    if (*response->date)
+        fields[count++] = pair("date", response->date, strlen(response->date), 0);
     fields[count++] = pair("content-type", response->content_type, strlen(response->content_type),
                            NGHTTP2_NV_FLAG_NO_COPY_VALUE);
-    size = snprintf(length, sizeof(length), "%zu", response->body_size);
-    fields[count++] = pair("content-length", length, (size_t)size, 0);
+    size = http_number_to_text(length, response->body_size);
+    fields[count++] = pair("content-length", length, size, 0);
     if (response->has_max_age) {
-        size = snprintf(cache, sizeof(cache), "max-age=%" PRIu32, response->max_age);
-        fields[count++] = pair("cache-control", cache, (size_t)size, 0);
+        memcpy(cache, max_age, strlen(max_age));
+        size = strlen(max_age) + http_number_to_text(cache + strlen(max_age), response->max_age);
+        fields[count++] = pair("cache-control", cache, size, 0);
     }
     if (response->allow)
         fields[count++] =

@@ -616,7 +616,8 @@ def test_what_is_said(make):
         f"{folder}/ca.pem      a new certificate authority, until 20",
         f"{folder}/cert.pem    the server's certificate, until 20",
         "for dns.home.arpa, *.dns.home.arpa, 192.168.1.2, fd00::2\n",
-        f"sotto -l tls://0.0.0.0:853 --cert {folder}/cert.pem --key {folder}/key.pem\n",
+        "sotto -l tls://0.0.0.0:853 -l https://0.0.0.0:443/dns-query \\\n"
+        f"        --cert {folder}/cert.pem --key {folder}/key.pem\n",
         "update-ca-certificates",
         "Fedora",
         "macOS",

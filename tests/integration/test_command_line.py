@@ -48,7 +48,7 @@ def test_version(run, option):
         (["127.0.0.1"], "127.0.0.1"),
         (["-l", "localhost:53"], "localhost:53"),
         (["-l", "127.0.0.1:99999"], "127.0.0.1:99999"),
-        (["-l", "https://127.0.0.1"], "unknown scheme"),
+        (["-l", "quic://127.0.0.1"], "unknown scheme"),
         (["-l", ""], "--listen"),
         (["-u", "clodflare"], "clodflare"),
         (["-u", "http://1.1.1.1"], "http://1.1.1.1"),

@@ -152,7 +152,7 @@ def test_the_table_is_for_people(server, forward):
     table = sotto.control("status")
     assert table.startswith(f"sotto 0.1.0, process {sotto.pid}, up for ")
     assert re.search(rf"^{re.escape(server.url)} +up +[\d.]+ ms +1 +0 +1 +1$", table, re.M)
-    assert len(re.findall(r"^[01] +\d+ +0 +0 +0 +0$", table, re.M)) == 2
+    assert len(re.findall(r"^[01] +\d+ +0 +0 +0 +0 +0$", table, re.M)) == 2
     assert re.search(r"^ *1\.0 MiB +[\d.]+ [KM]iB +1 +3 +1 +75\.0 %$", table, re.M)
     assert max(map(len, table.splitlines())) <= 120
 

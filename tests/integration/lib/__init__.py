@@ -7,6 +7,7 @@ dns_wire        DNS messages as bytes, and the answer that belongs to every name
 certs           certificate authorities and certificates of every kind, pins
 packet_filter   real packet loss and black holes on one socket
 net_namespace   a private network that can be unreachable and come back
+chromium        a real browser, headless, with its policies; and a page for it
 faulty_dot      a scriptable DNS-over-TLS server that can do everything wrong
 tls_records     hand-made TLS records (key update, empty, oversized, alerts)
 slow_link       a TCP relay with round-trip time, limited bandwidth and freezes
