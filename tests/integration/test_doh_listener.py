@@ -2,6 +2,8 @@
 
 import socket
 import ssl
+from datetime import datetime, timezone
+from email.utils import parsedate_to_datetime
 
 import dns.edns
 import dns.message
@@ -58,7 +60,9 @@ def test_a_query_and_its_answer(sotto, client, way, method):
         response = client.exchange(METHODS[method](wire.query(NAME, ident=ident)))
         assert_own_response(response, NAME, ident)
         assert response.field("cache-control") == f"max-age={wire.DEFAULT_TTL}"
-        assert len(response.fields) == 3
+        sent = parsedate_to_datetime(response.field("date"))
+        assert abs((datetime.now(timezone.utc) - sent).total_seconds()) < 5
+        assert len(response.fields) == 4
     if client.encrypted:
         assert client.sock.selected_alpn_protocol() == client.alpn[0]
     assert sotto.count("HTTPS queries") == 2
