@@ -208,21 +208,21 @@ def test_a_client_that_has_said_all_still_gets_its_answers(
 
 @both
 def test_a_client_that_goes_away_meanwhile(dot_server, forward, encrypted_http, authority, way):
-    """C5"""
+    """C5: a reset says so; an end may be that of the requests alone."""
     server = dot_server(on_query=hold)
     sotto = forward(server, **encrypted_http)
-    before = sotto.open_files()
+    before = sotto.open_files() + sotto.workers  # each has a connection to the upstream then
     clients = [connect(sotto, way, authority) for _ in range(20)]
     for number, client in enumerate(clients):
         client.send_octets(http1_octets(get(wire.query(f"n{number}.test"))) * 2)
     server.wait_queries(20)
     for number, client in enumerate(clients):
         client.reset() if number % 2 else client.sock.close()
-    # Each worker has a connection to the upstream by now.
-    wait_until(lambda: sotto.open_files() <= before + sotto.workers, 5, "connections closed")
-    for query in list(server.queries):
-        query.connection.answer(query)
+    wait_until(lambda: sotto.open_files() <= before + 10, 5, "connections closed")
     server.on_query = by_name()
+    for query in list(server.queries):
+        query.connection.answer_if_open(query)
+    wait_until(lambda: sotto.open_files() <= before, 5, "the others closed")
     with connect(sotto, way, authority) as client:
         assert_own_response(client.exchange(get(QUERY)), NAME)
 
@@ -558,10 +558,11 @@ def test_a_head_and_a_body_have_one_time_together(server, forward, encrypted_htt
     with connect(sotto, "http 1.1") as client:
         started = time.monotonic()
         client.send_octets(head[:-1])
-        time.sleep(0.7)
+        time.sleep(0.8)
         client.send_octets(head[-1:] + body[:-1])
         seconds_until_closed(client)
-        assert time.monotonic() - started < scaled(1.5)
+        # Unscaled: with a time for each it were 1.8 s.
+        assert time.monotonic() - started < 1.5
     assert sotto.count("slow clients") == 1
 
 
