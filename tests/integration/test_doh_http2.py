@@ -26,7 +26,7 @@ from lib.http_clients import (
     settings_frame,
     window_update,
 )
-from lib.timing import Deadline, scaled, variant
+from lib.timing import Deadline, scaled, variant, within
 
 NAME = "www.example.test"
 QUERY = wire.query(NAME)
@@ -40,6 +40,38 @@ both = pytest.mark.parametrize("way", ["http h2", "https h2"])
 @pytest.fixture
 def sotto(server, forward, encrypted_http):
     return forward(server, **encrypted_http)
+
+
+@pytest.fixture
+def impatient(dot_server, forward, encrypted_http):
+    return forward(
+        dot_server(),
+        **encrypted_http,
+        tcp={"idle-timeout": "600ms", "message-timeout": "400ms"},
+        log={"level": "info"},
+    )
+
+
+IDLE, MESSAGE = 0.6, 0.4
+
+
+def seconds_until_closed(client: Http2Client, meanwhile=lambda: None, every=0.05) -> float:
+    """How long the server keeps the connection, while this is done now and then."""
+    started = time.monotonic()
+    deadline = Deadline(scaled(5))
+    while not deadline.passed():
+        try:
+            meanwhile()
+        except (ConnectionError, ssl.SSLError):
+            return time.monotonic() - started
+        until = Deadline(every)
+        try:
+            while client._pump(until):
+                pass
+            return time.monotonic() - started
+        except TimeoutError:
+            pass
+    raise AssertionError("still open after 5 s")
 
 
 @pytest.fixture
@@ -272,9 +304,9 @@ def test_a_length_that_is_not_the_bodys(sotto, server, client, length):
 def test_connect_has_no_path(sotto, server, client):
     stream = client.open()
     block = client.block([(":method", "CONNECT"), (":authority", "example.test:443")])
-    client.send_octets(frame(h2.HEADERS, h2.END_HEADERS, stream, block))
-    response = client.receive(stream)
-    assert response is None or response.status in (400, 404, 405)
+    with within(2):
+        client.send_octets(frame(h2.HEADERS, h2.END_HEADERS, stream, block))
+        assert_refusal(client.receive(stream), 400, 404, 405)
     assert not server.queries
 
 
@@ -464,9 +496,7 @@ FLOODS = {
     "SETTINGS with values": settings_frame({h2.INITIAL_WINDOW_SIZE: 1000}),
     "SETTINGS of many values": settings_frame({0x1000 + n: n for n in range(2000)}),
     "SETTINGS acknowledged": frame(h2.SETTINGS, h2.ACK),
-    "PRIORITY": frame(h2.PRIORITY, 0, 99, bytes(4) + b"\0"),
     "WINDOW_UPDATE": window_update(0, 1),
-    "unknown frames": frame(0xBE, 0, 0, b"x"),
     "GOAWAY": frame(h2.GOAWAY, 0, 0, bytes(8)),
 }
 
@@ -482,7 +512,27 @@ def test_frames_that_ask_for_nothing(sotto, what):
     )
 
 
-@pytest.mark.parametrize("what", ["PING", "SETTINGS", "unknown frames"])
+IGNORED = {
+    "PRIORITY": frame(h2.PRIORITY, 0, 99, bytes(4) + b"\0"),
+    "unknown frames": frame(0xBE, 0, 0, b"x"),
+    "large unknown frames": frame(0xBE, 0xFF, 7, bytes(16000)),
+}
+
+
+@pytest.mark.parametrize("what", IGNORED)
+def test_frames_that_are_only_skipped(impatient, what):
+    """C10: nobody notices, and they do not keep the connection."""
+    before = impatient.resident_kib()
+    with Bystanders(impatient.address), connect(impatient, "http h2") as client:
+        octets = IGNORED[what] * (500_000 // len(IGNORED[what]))
+        deadline = Deadline(scaled(5))
+        while not client.send_until_closed(octets):
+            assert not deadline.passed(), "still open"
+    assert impatient.count("invalid clients") + impatient.count("idle clients") == 1
+    assert_not_much_grown(impatient, before)
+
+
+@pytest.mark.parametrize("what", ["PING", "SETTINGS", "WINDOW_UPDATE"])
 def test_they_may_come_now_and_then(sotto, client, what):
     """As real clients send them."""
     for number in range(50):
@@ -581,8 +631,9 @@ def test_empty_data(sotto):
     assert sotto.wait_count("invalid clients") == 1
 
 
-def test_padding_alone(sotto):
-    """C10: the same with 255 octets of padding; its window is the bound, if nothing else is."""
+def test_padding_alone(dot_server, forward, encrypted_http):
+    """C10: the same with 255 octets of padding; its time is the bound, if nothing else is."""
+    sotto = forward(dot_server(), **encrypted_http, tcp={"message-timeout": "500ms"})
     before = sotto.resident_kib()
     with Bystanders(sotto.address), connect(sotto, "http h2") as client:
         stream = client.open()
@@ -634,38 +685,6 @@ def test_bombs_of_fields(sotto, server, client):
 # Windows and time
 
 
-@pytest.fixture
-def impatient(dot_server, forward, encrypted_http):
-    return forward(
-        dot_server(),
-        **encrypted_http,
-        tcp={"idle-timeout": "600ms", "message-timeout": "400ms"},
-        log={"level": "info"},
-    )
-
-
-IDLE, MESSAGE = 0.6, 0.4
-
-
-def seconds_until_closed(client: Http2Client, meanwhile=lambda: None, every=0.05) -> float:
-    """How long the server keeps the connection, while this is done now and then."""
-    started = time.monotonic()
-    deadline = Deadline(scaled(5))
-    while not deadline.passed():
-        try:
-            meanwhile()
-        except (ConnectionError, ssl.SSLError):
-            return time.monotonic() - started
-        until = Deadline(every)
-        try:
-            while client._pump(until):
-                pass
-            return time.monotonic() - started
-        except TimeoutError:
-            pass
-    raise AssertionError("still open after 5 s")
-
-
 @both
 def test_an_idle_connection_is_told_and_closed(impatient, way, authority):
     """C1"""
@@ -692,6 +711,7 @@ def test_signs_of_life_are_no_queries(impatient, what):
     """C1: they do not keep it, nor does a frame that comes octet by octet."""
     octets = iter(frame(h2.PING, payload=bytes(8)) * 100)
     with connect(impatient, "http h2") as client:
+        client.wait_settings()  # no acknowledgement comes in between
         took = seconds_until_closed(
             client, lambda: client.send_octets(IDLE_SIGNS[what] or bytes([next(octets)]))
         )
@@ -702,7 +722,7 @@ def test_signs_of_life_are_no_queries(impatient, what):
 def test_a_connection_of_nothing(impatient):
     """C1: no preface, half of it, or no more than it."""
     for octets in [b"", PREFACE[:10], PREFACE, PREFACE + settings_frame({})]:
-        with connect(impatient, "http h2", start=False) as client:
+        with connect(impatient, "http h2", start=False, reads=False) as client:
             client.send_octets(octets)
             assert seconds_until_closed(client) < scaled(IDLE + 1)
     assert impatient.count("idle clients") + impatient.count("slow clients") == 4
@@ -720,6 +740,7 @@ def test_requests_that_are_never_whole(impatient, what):
     """C1: whatever else is asked meanwhile."""
     with Bystanders(impatient.address), connect(impatient, "http h2") as client:
         client.next_stream = 3
+        client.wait_settings()
         client.send_octets(SLOW[what])
 
         def ask_others():
@@ -743,10 +764,12 @@ def test_requests_that_come_octet_by_octet(impatient, what):
         pieces += [frame(h2.CONTINUATION, 0, 1)] * 1000
     pieces = iter(pieces)
     with Bystanders(impatient.address), connect(impatient, "http h2") as client:
+        client.wait_settings()
         client.send_octets(first)
         took = seconds_until_closed(client, lambda: client.send_octets(next(pieces)), every=0.02)
-        assert MESSAGE * 0.8 <= took < scaled(MESSAGE + 1)
-    assert impatient.count("slow clients") == 1
+        assert took < scaled(MESSAGE + 1)
+    # So many CONTINUATIONs are too many already.
+    assert impatient.count("slow clients") + impatient.count("invalid clients") == 1
 
 
 def big_answer(conn, query):
@@ -798,10 +821,28 @@ def test_windows_that_are_opened_octet_by_octet(dot_server, forward, encrypted_h
     assert sotto.wait_count("slow clients") == 1
 
 
+@both
+def test_many_large_answers_at_once_through_a_wide_window(
+    dot_server, forward, encrypted_http, authority, way
+):
+    """As browsers have it: the client says nothing more until all are there."""
+    sotto = forward(dot_server(on_query=big_answer), **encrypted_http, cache={"size": "1MiB"})
+    request = get(wire.query("big.test", wire.TXT))
+    with connect(sotto, way, authority, wide=True) as client:
+        assert_answer(client.exchange(request))
+        # At first the kernel takes little at once, later all.
+        for _ in range(20):
+            streams = [client.open() for _ in range(20)]
+            client.send_octets(b"".join(client.octets(request, stream) for stream in streams))
+            for response in client.receive_all(streams):
+                assert len(assert_answer(response)) > 60_000
+    assert sotto.count("cache hits") == 400
+
+
 def test_a_small_window_that_is_opened_in_time(dot_server, forward, encrypted_http):
-    """Each answer comes whole, a hundred octets at a time."""
+    """Each answer comes whole, a few octets at a time."""
     sotto = forward(dot_server(on_query=big_answer), **encrypted_http)
-    with connect(sotto, "http h2", settings={h2.INITIAL_WINDOW_SIZE: 100}) as client:
+    with connect(sotto, "http h2", settings={h2.INITIAL_WINDOW_SIZE: 3000}) as client:
         streams = [client.send(get(wire.query(f"n{n}.test", wire.TXT))) for n in range(3)]
         for response in client.receive_all(streams):
             assert len(assert_answer(response)) > 60_000
@@ -829,13 +870,8 @@ def test_a_client_that_never_reads_is_closed(dot_server, forward, encrypted_http
     server = dot_server(on_query=by_name(big=big_answer))
     sotto = forward(server, **encrypted_http, tcp={"idle-timeout": "500ms"}, log={"level": "info"})
     before = sotto.resident_kib()
-    options = {
-        "settings": {h2.INITIAL_WINDOW_SIZE: h2.WINDOW_MAX},
-        "receive_buffer": 4096,
-        "reads": False,
-    }
+    options = {"wide": True, "receive_buffer": 4096, "reads": False}
     with Bystanders(sotto.address, within=2.0), connect(sotto, "http h2", **options) as client:
-        client.send_octets(window_update(0, h2.WINDOW_MAX - h2.DEFAULT_WINDOW))
         for number in range(100):
             client.send(get(wire.query(f"big{number % 3}.test", wire.TXT)))
         sotto.wait_count("slow clients")
@@ -843,13 +879,15 @@ def test_a_client_that_never_reads_is_closed(dot_server, forward, encrypted_http
 
 
 def test_a_slow_reader_that_does_read_gets_everything(dot_server, forward, encrypted_http):
-    """C2"""
+    """C2: again and again, since it depends on what the kernel takes at once."""
     server = dot_server(on_query=big_answer)
     sotto = forward(server, **encrypted_http, timeout=5.0, tcp={"idle-timeout": "3s"})
-    with connect(sotto, "http h2", receive_buffer=4096) as client:
-        streams = [client.send(get(wire.query(f"n{n}.test", wire.TXT))) for n in range(50)]
-        for response in client.receive_all(streams, 20):
-            assert len(assert_answer(response)) > 60_000
+    for _ in range(30):
+        with connect(sotto, "http h2", receive_buffer=4096) as client:
+            client.wait_settings()
+            streams = [client.send(get(wire.query(f"n{n}.test", wire.TXT))) for n in range(10)]
+            for response in client.receive_all(streams):
+                assert len(assert_answer(response)) > 60_000
     assert sotto.count("slow clients") == 0
 
 

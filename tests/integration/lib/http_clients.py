@@ -283,7 +283,10 @@ class _Stream:
 
 
 class Http2Client(_Connection):
-    """`reads=False`: it never opens a window again, nor answers PING and SETTINGS."""
+    """`reads=False`: it never opens a window again, nor answers PING and SETTINGS.
+
+    `wide`: its windows are open as wide as can be from the beginning, and never opened again.
+    """
 
     alpn = ("h2",)
 
@@ -295,10 +298,12 @@ class Http2Client(_Connection):
         settings: dict[int, int] | None = None,
         start: bool = True,
         reads: bool = True,
+        wide: bool = False,
         **options,
     ):
         super().__init__(server, context, **options)
         self.reads = reads
+        self.wide = wide
         self.encoder, self.decoder = hpack.Encoder(), hpack.Decoder()
         self.streams: dict[int, _Stream] = {}
         self.settings: dict[int, int] | None = None  # the server's
@@ -308,7 +313,10 @@ class Http2Client(_Connection):
         self.window = DEFAULT_WINDOW
         self.next_stream = 1
         if start:
-            self.send_octets(PREFACE + settings_frame(settings or {}))
+            settings = {INITIAL_WINDOW_SIZE: WINDOW_MAX} if wide else settings or {}
+            self.send_octets(PREFACE + settings_frame(settings))
+        if wide:
+            self.send_octets(window_update(0, WINDOW_MAX - DEFAULT_WINDOW))
 
     # sending
 
@@ -461,7 +469,7 @@ class Http2Client(_Connection):
             assert state.fields and not state.ended, f"DATA on stream {stream}"
             state.body += payload
             state.ended = bool(flags & END_STREAM)
-            if self.reads and payload:
+            if self.reads and not self.wide and payload:
                 updates = window_update(0, len(payload))
                 if not state.ended:
                     updates += window_update(stream, len(payload))
