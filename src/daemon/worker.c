@@ -63,6 +63,12 @@ static usec_t host_now(void *host)
     return loop_now(&worker->loop);
 }
 
+static usec_t host_clock(void *host)
+{
+    (void)host;
+    return loop_clock();
+}
+
 static uint32_t host_wall_seconds(void *host)
 {
     struct worker *worker = host;
@@ -100,6 +106,7 @@ static void host_post(void *host, struct task *task)
 
 static const struct engine_host_ops host_ops = {
     .now = host_now,
+    .clock = host_clock,
     .wall_seconds = host_wall_seconds,
     .arm = host_arm,
     .disarm = host_disarm,
