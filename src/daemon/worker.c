@@ -117,7 +117,7 @@ static const struct engine_host_ops host_ops = {
 // ---- Life
 
 struct worker *worker_new(const struct config *config, struct upstream_plan *plan,
-                          struct cache *cache, struct log *log)
+                          struct cache *cache, struct log *log, struct querylog_ring *ring)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
 
@@ -144,6 +144,7 @@ struct worker *worker_new(const struct config *config, struct upstream_plan *pla
             .upstream_ops = &upstream_set_ops,
             .upstreams = worker->upstreams,
             .counters = &worker->counters,
+            .querylog = ring,
         });
     if (worker->engine)
         worker->listener = listener_new(&worker->loop, log, &worker->counters, worker->engine,
