@@ -28,13 +28,17 @@ size_t dnstap_control_length(const uint8_t header[DNSTAP_CONTROL_HEADER])
 
 bool dnstap_control_is(const uint8_t *octets, size_t size, fstrm_control_type type)
 {
+    bool typed =
+        type == FSTRM_CONTROL_READY || type == FSTRM_CONTROL_ACCEPT || type == FSTRM_CONTROL_START;
     struct fstrm_control *control = fstrm_control_init();
     fstrm_control_type found;
     bool is = fstrm_control_decode(control, octets, size, 0) == fstrm_res_success &&
-              fstrm_control_get_type(control, &found) == fstrm_res_success && found == type &&
-              fstrm_control_match_field_content_type(control, content_type, CONTENT_TYPE_SIZE) ==
-                  fstrm_res_success;
+              fstrm_control_get_type(control, &found) == fstrm_res_success && found == type;
 
+    // None at all stands for any.
+    if (is && typed)
+        is = fstrm_control_match_field_content_type(control, content_type, CONTENT_TYPE_SIZE) ==
+             fstrm_res_success;
     fstrm_control_destroy(&control);
     return is;
 }
