@@ -12,6 +12,7 @@
 #include "metrics/counters.h"
 #include "metrics/status.h"
 #include "net/tls_server.h"
+#include "querylog/ring.h"
 #include "upstream/plan.h"
 
 struct worker;
