@@ -113,13 +113,15 @@ static void randomize(const struct schema_row *row, void *base)
         *(bool *)at = random_below(2);
         break;
     case SCHEMA_UINT:
-        *(uint32_t *)at = (uint32_t)random_between(row->min, row->max);
+        *(uint32_t *)at = (uint32_t)random_between(row->min, row->max) + row->bias;
         if (row->zero && random_below(4) == 0)
             *(uint32_t *)at = 0;
         break;
     case SCHEMA_DURATION:
     case SCHEMA_SIZE:
         *(uint64_t *)at = random_between(row->min, row->max);
+        if (row->zero && random_below(4) == 0)
+            *(uint64_t *)at = 0;
         break;
     case SCHEMA_ENUM:
         while (row->words[words])
