@@ -200,7 +200,7 @@ static int check_pair(const struct listener_place *a, const struct listener_plac
                              listener_url_to_text(&a->at, url));
     if ((a->at.transports & b->at.transports) && address_equal(&a->at.address, &b->at.address) &&
         (memcmp(&a->rules.policy, &b->rules.policy, sizeof(a->rules.policy)) != 0 ||
-         memcmp(&a->rules.limits, &b->rules.limits, sizeof(a->rules.limits)) != 0))
+         !listener_limits_equal(&a->rules.limits, &b->rules.limits)))
         return config_report(error, "listen: %s is there twice, with other clients or limits",
                              listener_url_to_text(&a->at, url));
     return E_OK;

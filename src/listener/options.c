@@ -32,6 +32,15 @@ struct listener_limits listener_limits_of(const struct listener_limits *general,
     return limits;
 }
 
+bool listener_limits_equal(const struct listener_limits *a, const struct listener_limits *b)
+{
+    return a->udp_max_size == b->udp_max_size && a->tcp_idle_timeout == b->tcp_idle_timeout &&
+           a->tcp_message_timeout == b->tcp_message_timeout &&
+           a->tcp_max_connections == b->tcp_max_connections &&
+           a->tcp_max_in_flight == b->tcp_max_in_flight &&
+           a->tls_handshake_timeout == b->tls_handshake_timeout;
+}
+
 bool listener_proxies_are_all(const struct listener_proxies *proxies)
 {
     for (uint32_t i = 0; i < proxies->count; i++)

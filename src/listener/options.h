@@ -89,6 +89,9 @@ void listener_tls_options(const struct listener_options *options, uint32_t place
 NONNULL struct listener_limits listener_limits_of(const struct listener_limits *general,
                                                   const struct listener_limits *own);
 
+NONNULL bool listener_limits_equal(const struct listener_limits *a,
+                                   const struct listener_limits *b);
+
 // Whether everybody of a family is in the list, so that it keeps out nobody.
 NONNULL bool listener_proxies_are_all(const struct listener_proxies *proxies);
 
