@@ -4,7 +4,7 @@
 
 // Odd, so that rates below the number of slots all differ; large, so that those of near ones are
 // far apart.
-#define RATE_SPREAD 5279u
+#define RATE_SPREAD ((size_t)5279)
 
 void policy_limit_init(struct policy_limit *limit, const struct siphash_key *secret)
 {
