@@ -98,10 +98,10 @@ static void test_full(void **state)
         assert_true(querylog_ring_next(ring, &entry));
         check(&entry, number, false);
     }
-    make(&entry, bytes, 0);
+    make(&entry, bytes, count);
     assert_false(querylog_ring_put(ring, &entry));
     querylog_ring_release(ring);
-    make(&entry, bytes, 0);
+    make(&entry, bytes, count);
     assert_true(querylog_ring_put(ring, &entry));
     assert_int_equal(querylog_ring_dropped(ring), 2);
     querylog_ring_free(ring);
