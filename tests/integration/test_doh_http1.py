@@ -185,22 +185,13 @@ def test_http_1_0(client, host):
     assert client.is_closed()
 
 
-@both
-def test_a_client_that_has_said_all_still_gets_its_answers(
-    dot_server, forward, encrypted_http, authority, way
-):
+def test_a_client_that_has_said_all_still_gets_its_answers(dot_server, forward, encrypted_http):
     """C4"""
-    server = dot_server(
-        on_query=by_name(slow=lambda conn, query: conn.later(0.1, conn.answer, query))
-    )
+    server = dot_server(on_query=by_name(slow=lambda c, query: c.later(0.1, c.answer, query)))
     sotto = forward(server, **encrypted_http)
-    with connect(sotto, way, authority) as client:
+    with connect(sotto, "http 1.1") as client:
         names = [f"slow{number}.test" for number in range(3)]
         client.send_octets(b"".join(http1_octets(get(wire.query(name))) for name in names))
-        if client.encrypted:
-            # Only the sending half; close_notify comes with what this library reads no more.
-            socket.socket.shutdown(client.sock, socket.SHUT_WR)
-            return
         client.sock.shutdown(socket.SHUT_WR)
         for name in names:
             assert_own_response(client.receive(), name)
@@ -544,16 +535,16 @@ def test_one_octet_now_and_then_does_not_keep_it_open(impatient, octets):
 
 def test_a_head_and_a_body_have_one_time_together(server, forward, encrypted_http):
     """C1: message-timeout is from the first octet to the last."""
-    sotto = forward(server, **encrypted_http, tcp={"message-timeout": "1s"})
+    sotto = forward(server, **encrypted_http, tcp={"message-timeout": "2s"})
     head, body = LONG[: -len(QUERY)], LONG[-len(QUERY) :]
     with connect(sotto, "http 1.1") as client:
         started = time.monotonic()
         client.send_octets(head[:-1])
-        time.sleep(0.8)
+        time.sleep(1.7)
         client.send_octets(head[-1:] + body[:-1])
         seconds_until_closed(client)
-        # Unscaled: with a time for each it were 1.8 s.
-        assert time.monotonic() - started < 1.5
+        # Unscaled: with a time for each it would be 3.7 s.
+        assert time.monotonic() - started < 3.2
     assert sotto.count("slow clients") == 1
 
 
