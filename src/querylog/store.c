@@ -105,9 +105,10 @@ int store_series(struct store *store, const struct store_filter *filter,
                  char reason[STORE_REASON_SIZE])
 {
     *reason = '\0';
-    if (series->width == 0 || series->count > STORE_SERIES_MAX)
+    if (series->width == 0 || series->count == 0 || series->count > STORE_SERIES_MAX ||
+        series->start > INT64_MAX / 2 || series->width > INT64_MAX / 2 / series->count)
         return reason_give(E_INVALID, reason, STORE_REASON_SIZE,
-                           "a series has up to %d intervals, none of them empty", STORE_SERIES_MAX);
+                           "a series has 1 to %d intervals, none of them empty", STORE_SERIES_MAX);
     return store->ops->series(store->state, filter, series, store_now() + store->limit, figures,
                               reason);
 }
