@@ -151,7 +151,7 @@ static double ask(struct store *store, const struct question *question)
     struct store_totals totals;
     char reason[STORE_REASON_SIZE] = "";
     unsigned given = 0;
-    double began, took;
+    double began, took, cpu;
     int error = E_OK;
 
     store_filter_init(&filter);
@@ -160,6 +160,7 @@ static double ask(struct store *store, const struct question *question)
                               now, reason) != E_OK)
             abort();
     began = seconds(CLOCK_MONOTONIC);
+    cpu = cpu_seconds();
     switch (question->kind) {
     case ROWS:
         error = store_rows(store, &filter, &page, count_row, &given, reason);
@@ -178,7 +179,9 @@ static double ask(struct store *store, const struct question *question)
         given = (unsigned)totals.figures.count;
     }
     took = seconds(CLOCK_MONOTONIC) - began;
-    printf("%8.1f ms  %-38s %8u %s\n", took * 1e3, question->what, given, reason);
+    cpu = cpu_seconds() - cpu;
+    printf("%8.1f ms %8.1f ms CPU  %-38s %8u %s\n", took * 1e3, cpu * 1e3, question->what, given,
+           reason);
     if (error != E_OK)
         exit(1);
     return took;

@@ -19,6 +19,7 @@ void sqlite_tail_clear(struct sqlite_tail *tail, int64_t base)
     tail->count = tail->slowest = tail->kinds = 0;
     tail->oldest = UINT64_MAX;
     tail->newest = 0;
+    tail->names_from = tail->clients_from = INT64_MAX;
 }
 
 bool sqlite_tail_takes(const struct sqlite_tail *tail, uint64_t time)
@@ -47,6 +48,10 @@ void sqlite_tail_add(struct sqlite_tail *tail, const struct sqlite_row *row)
     tail->oldest = MIN(tail->oldest, row->time);
     tail->newest = MAX(tail->newest, row->time);
     tail->slowest = MAX(tail->slowest, row->latency);
+    if (row->name != 0)
+        tail->names_from = MIN(tail->names_from, row->name);
+    if (row->client != 0)
+        tail->clients_from = MIN(tail->clients_from, row->client);
     tail->kinds |= UINT32_C(1) << (row->kind & 0xf) | UINT32_C(0x10000) << (row->kind >> 4);
 }
 
@@ -69,8 +74,8 @@ int sqlite_tail_load(struct sqlite_tail *tail, sqlite3 *db, int64_t from)
         struct sqlite_row row = {
             .time = (uint64_t)sqlite3_column_int64(rows, 1),
             .latency = (uint32_t)sqlite3_column_int64(rows, 2),
-            .name = (uint32_t)sqlite3_column_int64(rows, 3),
-            .client = (uint32_t)sqlite3_column_int64(rows, 4),
+            .name = sqlite3_column_int64(rows, 3),
+            .client = sqlite3_column_int64(rows, 4),
             .type = (uint16_t)sqlite3_column_int(rows, 5),
             .rcode = (uint16_t)sqlite3_column_int(rows, 6),
             .upstream = (uint16_t)sqlite3_column_int(rows, 7),
@@ -96,6 +101,11 @@ static void put(uint8_t *to, uint32_t value, unsigned width)
         to[i] = (uint8_t)(value >> 8 * i);
 }
 
+static uint32_t number_of(int64_t id, int64_t from)
+{
+    return id != 0 ? (uint32_t)(id - from + 1) : 0;
+}
+
 size_t sqlite_tail_column(const struct sqlite_tail *tail, enum sqlite_column column,
                           uint8_t to[SQLITE_BLOCK_ROWS * 4])
 {
@@ -110,10 +120,10 @@ size_t sqlite_tail_column(const struct sqlite_tail *tail, enum sqlite_column col
             put(to + (size_t)4 * i, tail->latency[i], 4);
             break;
         case SQLITE_COLUMN_NAME:
-            put(to + (size_t)4 * i, tail->name[i], 4);
+            put(to + (size_t)4 * i, number_of(tail->name[i], tail->names_from), 4);
             break;
         case SQLITE_COLUMN_CLIENT:
-            put(to + (size_t)4 * i, tail->client[i], 4);
+            put(to + (size_t)4 * i, number_of(tail->client[i], tail->clients_from), 4);
             break;
         case SQLITE_COLUMN_TYPE:
             put(to + (size_t)2 * i, tail->type[i], 2);

@@ -23,8 +23,8 @@
 #define SQLITE_COLUMN_LIST(X)                                                                      \
     X(TIME, 4) /* microseconds behind block.oldest */                                              \
     X(LATENCY, 4)                                                                                  \
-    X(NAME, 4)                                                                                     \
-    X(CLIENT, 4)                                                                                   \
+    X(NAME, 4)   /* 0: none; else the id - block.names_from + 1 */                                 \
+    X(CLIENT, 4) /* 0: none; else the id - block.clients_from + 1 */                               \
     X(TYPE, 2)                                                                                     \
     X(RCODE, 2)                                                                                    \
     X(UPSTREAM, 2)                                                                                 \
@@ -57,7 +57,9 @@ struct sqlite_tail {
     uint32_t slowest;        // of the latencies
     uint32_t kinds;          // a bit for each outcome, and from bit 16 on for each transport
     uint64_t time[SQLITE_BLOCK_ROWS];
-    uint32_t latency[SQLITE_BLOCK_ROWS], name[SQLITE_BLOCK_ROWS], client[SQLITE_BLOCK_ROWS];
+    int64_t names_from, clients_from; // the lowest ids; INT64_MAX: there are none
+    int64_t name[SQLITE_BLOCK_ROWS], client[SQLITE_BLOCK_ROWS];
+    uint32_t latency[SQLITE_BLOCK_ROWS];
     uint16_t type[SQLITE_BLOCK_ROWS], rcode[SQLITE_BLOCK_ROWS], upstream[SQLITE_BLOCK_ROWS];
     uint8_t kind[SQLITE_BLOCK_ROWS];
 };
@@ -65,7 +67,8 @@ struct sqlite_tail {
 // What of a row goes into a block.
 struct sqlite_row {
     uint64_t time;
-    uint32_t latency, name, client;
+    int64_t name, client; // ids; 0: none
+    uint32_t latency;
     uint16_t type, rcode, upstream;
     uint8_t kind;
 };

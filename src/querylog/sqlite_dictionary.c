@@ -10,25 +10,23 @@
 #include "base/random.h"
 
 static const struct {
-    const char *find, *add, *add_key, *next;
+    const char *add, *add_block, *last;
 } sql[] = {
     [SQLITE_NAMES] =
         {
-            "SELECT id FROM name_key WHERE key = ?",
-            "INSERT INTO name(id, name) VALUES(?, ?)",
-            "INSERT INTO name_key(id, key) VALUES(?, ?)",
-            "SELECT coalesce(max(id), 0) + 1 FROM name",
+            "INSERT INTO name(id, name) VALUES(?1, ?2)",
+            "INSERT INTO name_block(first, last, words) VALUES(?1, ?2, ?3)",
+            "SELECT coalesce(max(last), 0) FROM name_block",
         },
     [SQLITE_CLIENTS] =
         {
-            "SELECT id FROM client_key WHERE key = ?",
-            "INSERT INTO client(id, client) VALUES(?, ?)",
-            "INSERT INTO client_key(id, key) VALUES(?, ?)",
-            "SELECT coalesce(max(id), 0) + 1 FROM client",
+            "INSERT INTO client(id, client, key) VALUES(?1, ?2, ?3)",
+            "INSERT INTO client_block(first, last, words) VALUES(?1, ?2, ?3)",
+            "SELECT coalesce(max(last), 0) FROM client_block",
         },
 };
 
-int sqlite_dictionary_init(struct sqlite_dictionary *dictionary, enum sqlite_dictionary_kind kind)
+int sqlite_dictionary_init(struct sqlite_dictionary *dictionary, enum sqlite_words_kind kind)
 {
     struct random random;
 
@@ -48,59 +46,71 @@ void sqlite_dictionary_deinit(struct sqlite_dictionary *dictionary)
 
 int sqlite_dictionary_attach(struct sqlite_dictionary *dictionary, sqlite3 *db)
 {
-    const unsigned flags = SQLITE_PREPARE_PERSISTENT;
-    int code =
-        sqlite3_prepare_v3(db, sql[dictionary->kind].find, -1, flags, &dictionary->find, NULL);
+    int code = sqlite3_prepare_v3(db, sql[dictionary->kind].add, -1, SQLITE_PREPARE_PERSISTENT,
+                                  &dictionary->add, NULL);
 
     if (code == SQLITE_OK)
-        code = sqlite3_prepare_v3(db, sql[dictionary->kind].add, -1, flags, &dictionary->add, NULL);
-    if (code == SQLITE_OK)
-        code = sqlite3_prepare_v3(db, sql[dictionary->kind].add_key, -1, flags,
-                                  &dictionary->add_key, NULL);
+        code = sqlite3_prepare_v3(db, sql[dictionary->kind].add_block, -1,
+                                  SQLITE_PREPARE_PERSISTENT, &dictionary->add_block, NULL);
     return code;
 }
 
 void sqlite_dictionary_detach(struct sqlite_dictionary *dictionary)
 {
-    sqlite3_finalize(dictionary->find);
     sqlite3_finalize(dictionary->add);
-    sqlite3_finalize(dictionary->add_key);
-    dictionary->find = dictionary->add = dictionary->add_key = NULL;
-    sqlite_dictionary_stop_marking(dictionary);
+    sqlite3_finalize(dictionary->add_block);
+    dictionary->add = dictionary->add_block = NULL;
+}
+
+static int run(sqlite3_stmt *statement)
+{
+    int code = sqlite3_step(statement);
+
+    sqlite3_reset(statement);
+    return code == SQLITE_DONE ? SQLITE_OK : code;
+}
+
+static int close_block(struct sqlite_dictionary *dictionary)
+{
+    struct sqlite_words *tail = &dictionary->tail;
+    int64_t next = tail->first + tail->count;
+    int code;
+
+    sqlite3_bind_int64(dictionary->add_block, 1, tail->first);
+    sqlite3_bind_int64(dictionary->add_block, 2, next - 1);
+    sqlite3_bind_blob64(dictionary->add_block, 3, tail->bytes, tail->size, SQLITE_STATIC);
+    code = run(dictionary->add_block);
+    if (code == SQLITE_OK)
+        sqlite_words_clear(tail, next);
+    return code;
 }
 
 int sqlite_dictionary_reload(struct sqlite_dictionary *dictionary, sqlite3 *db)
 {
-    sqlite3_stmt *next;
-    int code = sqlite3_prepare_v2(db, sql[dictionary->kind].next, -1, &next, NULL);
+    int64_t first, last = -1, in_blocks = 0;
+    sqlite3_stmt *statement;
+    int code = sqlite3_prepare_v2(db, sql[dictionary->kind].last, -1, &statement, NULL);
 
-    sqlite_dictionary_stop_marking(dictionary);
     memset(dictionary->slots, 0, SQLITE_DICTIONARY_SLOTS * sizeof(*dictionary->slots));
+    dictionary->valid_from = 0;
     if (code != SQLITE_OK)
         return code;
-    code = sqlite3_step(next);
-    if (code == SQLITE_ROW)
-        dictionary->next = (uint64_t)sqlite3_column_int64(next, 0);
-    return sqlite3_finalize(next);
-}
-
-size_t sqlite_client_key(const struct querylog_entry *entry, char key[QUERYLOG_CLIENT_TEXT_SIZE])
-{
-    const struct querylog_address *client = &entry->record.client;
-    size_t octets = client->family == AF_INET ? 4 : client->family == AF_INET6 ? 16 : 0;
-    size_t used = 1;
-
-    *key = '\0';
-    if (octets == 0 && entry->client_key != 0)
-        return (size_t)snprintf(key, QUERYLOG_CLIENT_TEXT_SIZE, "k%016" PRIx64, entry->client_key);
-    if (octets == 0)
-        return 0;
-    *key = octets == 4 ? '4' : '6';
-    for (size_t i = 0; i < octets; i++, used += 2)
-        snprintf(key + used, 3, "%02x", client->octets[i]);
-    if (client->length > 0)
-        used += (size_t)snprintf(key + used, 5, "/%u", client->length);
-    return used;
+    if (sqlite3_step(statement) == SQLITE_ROW)
+        in_blocks = sqlite3_column_int64(statement, 0);
+    code = sqlite3_finalize(statement);
+    if (code == SQLITE_OK)
+        code = sqlite_words_range(db, dictionary->kind, &first, &last);
+    dictionary->next = MAX(last, in_blocks) + 1;
+    for (int64_t from = in_blocks + 1; code == SQLITE_OK;) {
+        code = sqlite_words_load(&dictionary->tail, db, dictionary->kind, from);
+        from = dictionary->tail.first + dictionary->tail.count;
+        if (code != SQLITE_OK || from >= dictionary->next)
+            break;
+        code = close_block(dictionary);
+    }
+    if (dictionary->tail.count == 0)
+        sqlite_words_clear(&dictionary->tail, dictionary->next);
+    return code;
 }
 
 // Of what makes the name or client. With 64 bits and a secret key, two texts that share a hash are
@@ -130,95 +140,64 @@ static uint64_t hash_of(const struct sqlite_dictionary *dictionary,
     return size > 0 ? siphash(&dictionary->secret, octets, size) | 1 : 0;
 }
 
-static int find(struct sqlite_dictionary *dictionary, const char *key, size_t length, uint32_t *id)
+static int add(struct sqlite_dictionary *dictionary, const struct querylog_entry *entry,
+               int64_t *id)
 {
-    int code;
-
-    sqlite3_bind_text(dictionary->find, 1, key, (int)length, SQLITE_STATIC);
-    code = sqlite3_step(dictionary->find);
-    if (code == SQLITE_ROW)
-        *id = (uint32_t)sqlite3_column_int64(dictionary->find, 0);
-    sqlite3_reset(dictionary->find);
-    return code == SQLITE_ROW || code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-static int add_one(sqlite3_stmt *statement, uint32_t id, const char *text, size_t length)
-{
-    int code;
-
-    sqlite3_bind_int64(statement, 1, id);
-    sqlite3_bind_text(statement, 2, text, (int)length, SQLITE_STATIC);
-    code = sqlite3_step(statement);
-    sqlite3_reset(statement);
-    return code == SQLITE_DONE ? SQLITE_OK : code;
-}
-
-static int find_or_add(struct sqlite_dictionary *dictionary, const struct querylog_entry *entry,
-                       uint32_t *id)
-{
-    char key[QUERYLOG_NAME_TEXT_SIZE], text[QUERYLOG_NAME_TEXT_SIZE];
+    char key[QUERYLOG_NAME_TEXT_SIZE], text[QUERYLOG_CLIENT_TEXT_SIZE];
     bool names = dictionary->kind == SQLITE_NAMES;
-    size_t length = names ? querylog_name_key(entry, key) : sqlite_client_key(entry, key);
-    int code = length > 0 ? find(dictionary, key, length, id) : SQLITE_OK;
+    size_t length = names ? querylog_name_lower_text(entry, key) : sqlite_client_key(entry, key);
+    int code = SQLITE_OK;
 
-    if (code != SQLITE_OK || length == 0 || *id != 0 || dictionary->next > UINT32_MAX)
+    if (length == 0)
         return code;
-    code = add_one(dictionary->add_key, (uint32_t)dictionary->next, key, length);
-    length = names ? querylog_name_lower_text(entry, text) : querylog_client_text(entry, text);
+    if (!sqlite_words_add(&dictionary->tail, key, length)) {
+        code = close_block(dictionary);
+        if (code == SQLITE_OK && !sqlite_words_add(&dictionary->tail, key, length))
+            code = SQLITE_TOOBIG;
+    }
+    if (code != SQLITE_OK)
+        return code;
+    sqlite3_bind_int64(dictionary->add, 1, dictionary->next);
+    if (names) {
+        sqlite3_bind_text(dictionary->add, 2, key, (int)length, SQLITE_STATIC);
+    } else {
+        sqlite3_bind_text(dictionary->add, 3, key, (int)length, SQLITE_STATIC);
+        sqlite3_bind_text(dictionary->add, 2, text, (int)querylog_client_text(entry, text),
+                          SQLITE_STATIC);
+    }
+    code = run(dictionary->add);
     if (code == SQLITE_OK)
-        code = add_one(dictionary->add, (uint32_t)dictionary->next, text, length);
-    if (code == SQLITE_OK)
-        *id = (uint32_t)dictionary->next++;
+        *id = dictionary->next++;
     return code;
 }
 
 int sqlite_dictionary_id(struct sqlite_dictionary *dictionary, const struct querylog_entry *entry,
-                         uint32_t *id)
+                         int64_t block, int64_t *id)
 {
     const uint64_t sets = SQLITE_DICTIONARY_SLOTS / SQLITE_DICTIONARY_WAYS;
     uint64_t hash = hash_of(dictionary, entry);
     struct sqlite_dictionary_slot *set =
         dictionary->slots + (hash >> 32) % sets * SQLITE_DICTIONARY_WAYS;
+    struct sqlite_dictionary_slot found;
     unsigned way = 0;
     int code = SQLITE_OK;
 
     *id = 0;
     if (hash == 0)
         return SQLITE_OK;
-    while (way < SQLITE_DICTIONARY_WAYS - 1 && !(set[way].hash == hash && set[way].id != 0))
+    while (way < SQLITE_DICTIONARY_WAYS - 1 && set[way].hash != hash)
         way++;
-    if (set[way].hash == hash)
-        *id = set[way].id;
-    if (*id == 0)
-        code = find_or_add(dictionary, entry, id);
-    if (code != SQLITE_OK || *id == 0)
+    found = set[way];
+    if (found.hash != hash || found.id < dictionary->valid_from ||
+        block - found.block >= SQLITE_DICTIONARY_BLOCKS) {
+        code = add(dictionary, entry, &found.id);
+        found.hash = hash;
+        found.block = block;
+    }
+    if (code != SQLITE_OK)
         return code;
+    *id = found.id;
     memmove(set + 1, set, way * sizeof(*set));
-    set[0] = (struct sqlite_dictionary_slot){.hash = hash, .id = *id};
-    sqlite_dictionary_mark(dictionary, *id);
+    set[0] = found;
     return SQLITE_OK;
-}
-
-int sqlite_dictionary_start_marking(struct sqlite_dictionary *dictionary)
-{
-    sqlite_dictionary_stop_marking(dictionary);
-    dictionary->marks = calloc(dictionary->next / 8 + 1, 1);
-    if (!dictionary->marks)
-        return E_NOMEM;
-    dictionary->marks_end = dictionary->next;
-    // From memory, ids would come without having been looked for: those deleted meanwhile too.
-    memset(dictionary->slots, 0, SQLITE_DICTIONARY_SLOTS * sizeof(*dictionary->slots));
-    return E_OK;
-}
-
-void sqlite_dictionary_stop_marking(struct sqlite_dictionary *dictionary)
-{
-    free(dictionary->marks);
-    dictionary->marks = NULL;
-    dictionary->marks_end = 0;
-}
-
-bool sqlite_dictionary_is_unused(const struct sqlite_dictionary *dictionary, uint64_t id)
-{
-    return id < dictionary->marks_end && !(dictionary->marks[id / 8] & 1 << id % 8);
 }

@@ -34,17 +34,19 @@
     "PRAGMA synchronous = NORMAL;"                                                                 \
     "PRAGMA secure_delete = OFF;"                                                                  \
     "PRAGMA temp_store = MEMORY;"                                                                  \
-    "PRAGMA cache_size = -16384;"                                                                  \
+    "PRAGMA cache_size = -4096;"                                                                   \
     "PRAGMA journal_size_limit = 67108864;"                                                        \
     "PRAGMA wal_autocheckpoint = " CHECKPOINT_PAGES
 
-// Version 1. `name_key.key` is querylog_name_key(). `query.asked` is the name in the letters of the
-// query if they are not all lower case.
+// Version 1. `name.name` is in lower case; `query.asked` is the name in the letters of the query
+// where those are others.
 #define TABLES_1                                                                                   \
     "CREATE TABLE name(id INTEGER PRIMARY KEY, name TEXT NOT NULL);"                               \
-    "CREATE TABLE name_key(key TEXT PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID;"              \
-    "CREATE TABLE client(id INTEGER PRIMARY KEY, client TEXT NOT NULL);"                           \
-    "CREATE TABLE client_key(key TEXT PRIMARY KEY, id INTEGER NOT NULL) WITHOUT ROWID;"            \
+    "CREATE TABLE name_block(id INTEGER PRIMARY KEY, first INTEGER NOT NULL,"                      \
+    " last INTEGER NOT NULL, words BLOB NOT NULL);"                                                \
+    "CREATE TABLE client(id INTEGER PRIMARY KEY, client TEXT NOT NULL, key TEXT NOT NULL);"        \
+    "CREATE TABLE client_block(id INTEGER PRIMARY KEY, first INTEGER NOT NULL,"                    \
+    " last INTEGER NOT NULL, words BLOB NOT NULL);"                                                \
     "CREATE TABLE upstream(id INTEGER PRIMARY KEY, url TEXT NOT NULL, address TEXT NOT NULL,"      \
     " UNIQUE(url, address));"                                                                      \
     "CREATE TABLE query(id INTEGER PRIMARY KEY, time INTEGER NOT NULL, name INTEGER, asked TEXT,"  \
@@ -54,7 +56,8 @@
     " query_size INTEGER, reply_size INTEGER, message_id INTEGER);"                                \
     "CREATE TABLE block(id INTEGER PRIMARY KEY, base INTEGER NOT NULL, first INTEGER NOT NULL,"    \
     " last INTEGER NOT NULL, oldest INTEGER NOT NULL, newest INTEGER NOT NULL,"                    \
-    " slowest INTEGER NOT NULL, kinds INTEGER NOT NULL);"                                          \
+    " slowest INTEGER NOT NULL, kinds INTEGER NOT NULL, names_from INTEGER NOT NULL,"              \
+    " clients_from INTEGER NOT NULL);"                                                             \
     "CREATE TABLE block_column(id INTEGER PRIMARY KEY, data BLOB NOT NULL);"                       \
     "CREATE TABLE counter(name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID;"
 

@@ -1,10 +1,12 @@
 // The file that the sink "sqlite" fills and the store "sqlite" reads: opening it, and its tables.
 //
 // A query is a row of the table `query`. Names, clients and upstreams are numbers there, of the
-// tables of those names; the view `log` shows all in words. Rows are found without an index of
-// their own for each question: of every 16384 rows the columns that questions are about are kept
-// once more, as an array each (sqlite_block.h). An index would cost more to write than the rows;
-// the arrays cost a tenth, and answer questions that no index was made for.
+// tables of those names; the view `log` shows all in words. Nothing is written but at the ends of
+// tables, so that the rate does not depend on what is asked for or how much there is. Rows are
+// found without an index of their own for each question: of every 16384 rows the columns that
+// questions are about are kept once more, as an array each (sqlite_block.h), and names and clients
+// alike (sqlite_words.h). An index would cost more to write than the rows; the arrays cost a tenth,
+// and answer questions that no index was made for.
 #pragma once
 
 #include <sqlite3.h>

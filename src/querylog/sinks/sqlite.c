@@ -57,7 +57,6 @@ static void disconnect(struct sqlite_sink *sink)
     }
     sqlite_dictionary_detach(&sink->names);
     sqlite_dictionary_detach(&sink->clients);
-    sink->sweep.phase = SQLITE_SWEEP_NONE;
     sqlite3_close(sink->db);
     sink->db = NULL;
 }
@@ -169,7 +168,6 @@ static int reload(struct sqlite_sink *sink)
     int code = sqlite_dictionary_reload(&sink->names, sink->db);
 
     sink->upstream_count = 0;
-    sink->sweep.phase = SQLITE_SWEEP_NONE;
     if (code == SQLITE_OK)
         code = sqlite_dictionary_reload(&sink->clients, sink->db);
     if (code == SQLITE_OK)
@@ -238,6 +236,8 @@ int sqlite_sink_close_block(struct sqlite_sink *sink)
     sqlite3_bind_int64(add, 5, (int64_t)tail->newest);
     sqlite3_bind_int64(add, 6, tail->slowest);
     sqlite3_bind_int64(add, 7, tail->kinds);
+    sqlite3_bind_int64(add, 8, tail->names_from);
+    sqlite3_bind_int64(add, 9, tail->clients_from);
     code = sqlite_sink_run(sink, SQL_ADD_BLOCK, NULL);
     add = sink->statements[SQL_ADD_COLUMN];
     for (unsigned column = 0; column < SQLITE_COLUMNS && code == SQLITE_OK; column++) {
@@ -374,9 +374,9 @@ static int add_entry(struct sqlite_sink *sink, const struct querylog_entry *entr
     if (!sqlite_tail_takes(&sink->tail, row.time))
         code = sqlite_sink_close_block(sink);
     if (code == SQLITE_OK)
-        code = sqlite_dictionary_id(&sink->names, entry, &row.name);
+        code = sqlite_dictionary_id(&sink->names, entry, sink->next_block, &row.name);
     if (code == SQLITE_OK)
-        code = sqlite_dictionary_id(&sink->clients, entry, &row.client);
+        code = sqlite_dictionary_id(&sink->clients, entry, sink->next_block, &row.client);
     if (code == SQLITE_OK)
         code = upstream_id(sink, entry, &row.upstream);
     if (code == SQLITE_OK)

@@ -18,7 +18,7 @@
                  "?16,?17,?18,?19,?20,?21)")                                                       \
     X(FIND_UPSTREAM, "SELECT id FROM upstream WHERE url = ?1 AND address = ?2")                    \
     X(ADD_UPSTREAM, "INSERT INTO upstream(url, address) VALUES(?1, ?2)")                           \
-    X(ADD_BLOCK, "INSERT INTO block VALUES(?1,?2,?2,?3,?4,?5,?6,?7)")                              \
+    X(ADD_BLOCK, "INSERT INTO block VALUES(?1,?2,?2,?3,?4,?5,?6,?7,?8,?9)")                        \
     X(ADD_COLUMN, "INSERT INTO block_column VALUES(?1,?2)")                                        \
     X(SET_COUNTER, "INSERT OR REPLACE INTO counter VALUES('next_id', ?1)")                         \
     X(PAGES, "SELECT page_count FROM pragma_page_count")                                           \
@@ -32,14 +32,12 @@
     X(SET_FIRST, "UPDATE block SET first = ?2 WHERE id = ?1")                                      \
     X(DELETE_BLOCK, "DELETE FROM block WHERE id = ?1")                                             \
     X(DELETE_COLUMNS, "DELETE FROM block_column WHERE id >= ?1 * 16 AND id < ?1 * 16 + 16")        \
-    X(NEXT_BLOCK, "SELECT id FROM block WHERE id > ?1 ORDER BY id LIMIT 1")                        \
-    X(COLUMN, "SELECT data FROM block_column WHERE id = ?1")                                       \
-    X(NEXT_NAMES, "SELECT key, id FROM name_key WHERE key > ?1 ORDER BY key LIMIT ?2")             \
-    X(NEXT_CLIENTS, "SELECT key, id FROM client_key WHERE key > ?1 ORDER BY key LIMIT ?2")         \
-    X(DELETE_NAME, "DELETE FROM name WHERE id = ?1")                                               \
-    X(DELETE_CLIENT, "DELETE FROM client WHERE id = ?1")                                           \
-    X(DELETE_NAME_KEY, "DELETE FROM name_key WHERE key = ?1")                                      \
-    X(DELETE_CLIENT_KEY, "DELETE FROM client_key WHERE key = ?1")
+    X(NAMES_FROM, "SELECT coalesce(min(names_from), 9223372036854775807) FROM block")              \
+    X(CLIENTS_FROM, "SELECT coalesce(min(clients_from), 9223372036854775807) FROM block")          \
+    X(DELETE_NAMES, "DELETE FROM name WHERE id >= ?1 AND id < ?2")                                 \
+    X(DELETE_NAME_BLOCKS, "DELETE FROM name_block WHERE last < ?1")                                \
+    X(DELETE_CLIENTS, "DELETE FROM client WHERE id >= ?1 AND id < ?2")                             \
+    X(DELETE_CLIENT_BLOCKS, "DELETE FROM client_block WHERE last < ?1")
 
 enum sqlite_sink_statement {
 #define X(name, sql) SQL_##name,
@@ -55,21 +53,6 @@ struct sqlite_upstream {
     char url[QUERYLOG_URL_SIZE];
     char address[QUERYLOG_CLIENT_TEXT_SIZE];
     uint16_t id;
-};
-
-// Looking for names and clients that no row has any more.
-enum sqlite_sweep_phase {
-    SQLITE_SWEEP_NONE,
-    SQLITE_SWEEP_MARK,
-    SQLITE_SWEEP_NAMES,
-    SQLITE_SWEEP_CLIENTS
-};
-
-struct sqlite_sweep {
-    enum sqlite_sweep_phase phase;
-    int64_t block;                     // the last that was marked
-    char key[QUERYLOG_NAME_TEXT_SIZE]; // the last that was looked at
-    uint64_t deleted;                  // rows, since the last sweep began
 };
 
 struct sqlite_sink {
@@ -89,7 +72,7 @@ struct sqlite_sink {
     struct sqlite_dictionary names, clients;
     struct sqlite_upstream upstreams[SQLITE_UPSTREAMS_KEPT];
     unsigned upstream_count;
-    struct sqlite_sweep sweep;
+    bool words_due; // rows were deleted: names and clients may be
     uint8_t column[SQLITE_BLOCK_ROWS * 4];
 };
 

@@ -1,8 +1,5 @@
-// Deleting what is too old or too much. Rows go block by block, in small transactions; then names
-// and clients that no row has any more: those that are used are marked, from the columns of the
-// blocks, and the others deleted in the order of their keys.
-#include <stdio.h>
-#include <string.h>
+// Deleting what is too old or too much, in small transactions: rows block by block, and the names
+// and clients that no row has any more.
 #include <time.h>
 
 #include "base/error.h"
@@ -16,10 +13,6 @@
 
 // Pages given back to the file system at once: 1 MiB.
 #define VACUUM "PRAGMA incremental_vacuum(256)"
-
-// Names are looked for once one row in eight was deleted, and not for a few.
-#define SWEEP_MIN UINT64_C(65536)
-#define SWEEP_PART 8
 
 static uint64_t clock_us(clockid_t clock)
 {
@@ -76,7 +69,6 @@ static int delete_rows(struct sqlite_sink *sink, const struct block *block, int6
         sqlite3_bind_int64(sink->statements[SQL_SET_COUNTER], 1, sink->next_id);
         code = sqlite_sink_run(sink, SQL_SET_COUNTER, NULL);
     }
-    sink->sweep.deleted += (uint64_t)(last - block->first + 1);
     return code;
 }
 
@@ -168,137 +160,51 @@ static int delete_step(struct sqlite_sink *sink, uint64_t *done)
     return delete_rows(sink, &block, last);
 }
 
-// ---- Names and clients
-
-static uint64_t live_rows(const struct sqlite_sink *sink, int64_t first)
+// Names and clients that no row has any more: all below the lowest number that one has. Up to STEP
+// of them.
+static int delete_words(struct sqlite_sink *sink, struct sqlite_dictionary *dictionary,
+                        int64_t tail_from, uint64_t *done)
 {
-    return sink->next_id > first ? (uint64_t)(sink->next_id - first) : 0;
-}
+    bool names = dictionary->kind == SQLITE_NAMES;
+    enum sqlite_sink_statement words = names ? SQL_DELETE_NAMES : SQL_DELETE_CLIENTS;
+    enum sqlite_sink_statement blocks = names ? SQL_DELETE_NAME_BLOCKS : SQL_DELETE_CLIENT_BLOCKS;
+    int64_t from = INT64_MAX, first = 0, last = -1, until;
+    int code = sqlite_sink_run(sink, names ? SQL_NAMES_FROM : SQL_CLIENTS_FROM, &from);
 
-static int start_sweep(struct sqlite_sink *sink)
-{
-    struct block first;
-    int code = find_block(sink, SQL_FIRST_BLOCK, &first);
-
-    if (code != SQLITE_OK ||
-        sink->sweep.deleted <
-            SWEEP_MIN + live_rows(sink, first.id ? first.first : sink->next_id) / SWEEP_PART)
-        return code;
-    if (sqlite_dictionary_start_marking(&sink->names) != E_OK ||
-        sqlite_dictionary_start_marking(&sink->clients) != E_OK)
-        return SQLITE_NOMEM;
-    for (uint32_t i = 0; i < sink->tail.count; i++) {
-        sqlite_dictionary_mark(&sink->names, sink->tail.name[i]);
-        sqlite_dictionary_mark(&sink->clients, sink->tail.client[i]);
-    }
-    sink->sweep.deleted = 0;
-    sink->sweep.block = 0;
-    sink->sweep.phase = SQLITE_SWEEP_MARK;
-    return code;
-}
-
-static int mark_column(struct sqlite_sink *sink, int64_t block, enum sqlite_column column,
-                       struct sqlite_dictionary *dictionary)
-{
-    sqlite3_stmt *get = sink->statements[SQL_COLUMN];
-    int code;
-
-    sqlite3_bind_int64(get, 1, block * SQLITE_COLUMNS_FACTOR + column);
-    code = sqlite_sink_step(sink, SQL_COLUMN);
-    if (code != SQLITE_ROW)
-        return code;
-
-    const uint8_t *data = sqlite3_column_blob(get, 0);
-    size_t size = (size_t)sqlite3_column_bytes(get, 0);
-
-    for (size_t i = 0; i + 4 <= size; i += 4)
-        sqlite_dictionary_mark(dictionary, (uint32_t)data[i] | (uint32_t)data[i + 1] << 8 |
-                                               (uint32_t)data[i + 2] << 16 |
-                                               (uint32_t)data[i + 3] << 24);
-    return sqlite3_reset(get);
-}
-
-// One block. Those made since are of rows that were marked when they came.
-static int mark_step(struct sqlite_sink *sink)
-{
-    int64_t block = 0;
-    int code;
-
-    sqlite3_bind_int64(sink->statements[SQL_NEXT_BLOCK], 1, sink->sweep.block);
-    code = sqlite_sink_run(sink, SQL_NEXT_BLOCK, &block);
-    if (code == SQLITE_OK && block == 0) {
-        sink->sweep.phase = SQLITE_SWEEP_NAMES;
-        sink->sweep.key[0] = '\0';
-        return code;
-    }
     if (code == SQLITE_OK)
-        code = mark_column(sink, block, SQLITE_COLUMN_NAME, &sink->names);
-    if (code == SQLITE_OK)
-        code = mark_column(sink, block, SQLITE_COLUMN_CLIENT, &sink->clients);
-    sink->sweep.block = block;
-    return code;
-}
-
-static int delete_word(struct sqlite_sink *sink, bool names, const char *key, int64_t id)
-{
-    enum sqlite_sink_statement text = names ? SQL_DELETE_NAME : SQL_DELETE_CLIENT;
-    enum sqlite_sink_statement by_key = names ? SQL_DELETE_NAME_KEY : SQL_DELETE_CLIENT_KEY;
-    int code;
-
-    sqlite3_bind_int64(sink->statements[text], 1, id);
-    code = sqlite_sink_run(sink, text, NULL);
+        code = sqlite_words_range(sink->db, dictionary->kind, &first, &last);
+    // What is in no block yet stays: memory has it as well.
+    from = MIN(MIN(from, tail_from), dictionary->tail.first);
+    until = MIN(from, first + STEP);
+    if (code != SQLITE_OK || last < 0 || first >= until)
+        return code;
+    dictionary->valid_from = MAX(dictionary->valid_from, from);
+    *done += (uint64_t)(until - first);
+    sqlite3_bind_int64(sink->statements[words], 1, first);
+    sqlite3_bind_int64(sink->statements[words], 2, until);
+    code = sqlite_sink_run(sink, words, NULL);
     if (code != SQLITE_OK)
         return code;
-    sqlite3_bind_text(sink->statements[by_key], 1, key, -1, SQLITE_STATIC);
-    return sqlite_sink_run(sink, by_key, NULL);
-}
-
-// Up to STEP names or clients.
-static int sweep_step(struct sqlite_sink *sink)
-{
-    bool names = sink->sweep.phase == SQLITE_SWEEP_NAMES;
-    enum sqlite_sink_statement statement = names ? SQL_NEXT_NAMES : SQL_NEXT_CLIENTS;
-    struct sqlite_dictionary *dictionary = names ? &sink->names : &sink->clients;
-    sqlite3_stmt *next = sink->statements[statement];
-    char from[QUERYLOG_NAME_TEXT_SIZE];
-    unsigned seen = 0;
-    int code;
-
-    memcpy(from, sink->sweep.key, sizeof(from));
-    sqlite3_bind_text(next, 1, from, -1, SQLITE_STATIC);
-    sqlite3_bind_int(next, 2, STEP);
-    while ((code = sqlite_sink_step(sink, statement)) == SQLITE_ROW) {
-        int64_t id = sqlite3_column_int64(next, 1);
-
-        snprintf(sink->sweep.key, sizeof(sink->sweep.key), "%s",
-                 (const char *)sqlite3_column_text(next, 0));
-        seen++;
-        if (!sqlite_dictionary_is_unused(dictionary, (uint64_t)id))
-            continue;
-        code = delete_word(sink, names, sink->sweep.key, id);
-        if (code != SQLITE_OK)
-            break;
-    }
-    sqlite3_reset(next);
-    if (code != SQLITE_OK || seen == STEP)
-        return code;
-    sqlite_dictionary_stop_marking(dictionary);
-    sink->sweep.key[0] = '\0';
-    sink->sweep.phase = names ? SQLITE_SWEEP_CLIENTS : SQLITE_SWEEP_NONE;
-    return code;
+    sqlite3_bind_int64(sink->statements[blocks], 1, until);
+    return sqlite_sink_run(sink, blocks, NULL);
 }
 
 // One step of what is to be done; `*done` is about how much it was, 0: nothing is left.
 static int step(struct sqlite_sink *sink, uint64_t *done)
 {
+    uint64_t words = 0;
     int code = delete_step(sink, done);
 
-    if (code == SQLITE_OK && sink->sweep.phase == SQLITE_SWEEP_NONE)
-        code = start_sweep(sink);
-    if (code != SQLITE_OK || sink->sweep.phase == SQLITE_SWEEP_NONE)
-        return code;
-    *done += STEP;
-    return sink->sweep.phase == SQLITE_SWEEP_MARK ? mark_step(sink) : sweep_step(sink);
+    if (*done > 0)
+        sink->words_due = true;
+    if (code == SQLITE_OK && sink->words_due)
+        code = delete_words(sink, &sink->names, sink->tail.names_from, &words);
+    if (code == SQLITE_OK && sink->words_due)
+        code = delete_words(sink, &sink->clients, sink->tail.clients_from, &words);
+    if (code == SQLITE_OK && words == 0)
+        sink->words_due = false;
+    *done += words;
+    return code;
 }
 
 // Pages that are free in numbers are given back: after the bounds were made narrower, or a flood.

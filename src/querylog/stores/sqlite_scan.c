@@ -1,20 +1,21 @@
 #include "querylog/stores/sqlite_scan.h"
 
 #include <endian.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "querylog/sqlite_dictionary.h"
+#include "querylog/sqlite_words.h"
 
 #define BIT(column) (1U << SQLITE_COLUMN_##column)
 
 // ---- Names and clients
 
-static int ids_add(struct sqlite_ids *ids, uint64_t id)
+static int ids_add(struct sqlite_ids *ids, uint32_t id)
 {
+    if (id == 0)
+        return SQLITE_OK;
     if (id >= ids->end) {
-        uint64_t end = MAX(id + 1, ids->end * 2);
+        uint64_t end = MAX((uint64_t)id + 1, ids->end * 2);
         uint8_t *bits = realloc(ids->bits, end / 8 + 1);
 
         if (!bits)
@@ -33,108 +34,97 @@ static bool ids_have(const struct sqlite_ids *ids, uint32_t id)
     return id < ids->end && ids->bits[id / 8] & 1 << id % 8;
 }
 
-// All ids that a statement gives, one a row, of which `takes` (if there is one) must say yes.
-static int ids_collect(struct sqlite_ids *ids, sqlite3_stmt *rows,
-                       bool (*takes)(const struct store_filter *filter, const char *key),
-                       const struct store_filter *filter)
+// Whether a dot is one between labels: before it is an even number of backslashes.
+static bool is_bare(const char *text, const char *dot)
 {
-    int code, added = SQLITE_OK;
+    const char *at = dot;
 
-    ids->all = false;
-    while (added == SQLITE_OK && (code = sqlite3_step(rows)) == SQLITE_ROW)
-        if (!takes || takes(filter, (const char *)sqlite3_column_text(rows, 1)))
-            added = ids_add(ids, (uint64_t)sqlite3_column_int64(rows, 0));
-    code = sqlite3_finalize(rows);
-    return added == SQLITE_OK ? code : added;
+    while (at > text && at[-1] == '\\')
+        at--;
+    return (dot - at) % 2 == 0;
 }
 
-// Keys of what begins with `prefix`, whose last octet is followed by `next`.
-static int ids_below(struct sqlite_ids *ids, sqlite3 *db, const char *sql, const char *from,
-                     const char *to, bool (*takes)(const struct store_filter *, const char *),
-                     const struct store_filter *filter)
+static bool is_name(const struct store_filter *filter, const char *text, size_t length)
 {
-    sqlite3_stmt *rows;
-    int code = sqlite3_prepare_v2(db, sql, -1, &rows, NULL);
+    size_t wanted = strlen(filter->name);
+    const char *end = text + length - wanted;
 
-    if (code != SQLITE_OK)
-        return code;
-    sqlite3_bind_text(rows, 1, from, -1, SQLITE_STATIC);
-    sqlite3_bind_text(rows, 2, to, -1, SQLITE_STATIC);
-    return ids_collect(ids, rows, takes, filter);
+    if (length < wanted || memcmp(end, filter->name, wanted) != 0)
+        return false;
+    if (!filter->name_below)
+        return length == wanted;
+    return length > wanted + 1 && end[-1] == '.' && is_bare(text, end - 1);
 }
 
-static bool contains_text(const struct store_filter *filter, const char *key)
+static int take_name(void *context, int64_t id, const char *text, size_t length)
 {
-    return key && strstr(key, filter->text);
+    struct sqlite_scan *scan = context;
+    const struct store_filter *filter = scan->filter;
+
+    if (*filter->name && !is_name(filter, text, length))
+        return SQLITE_OK;
+    if (*filter->text && !memmem(text, length, filter->text, strlen(filter->text)))
+        return SQLITE_OK;
+    return ids_add(&scan->names, sqlite_number_of(&scan->name_numbers, id));
 }
 
 static int find_names(struct sqlite_scan *scan)
 {
-    static const char range[] = "SELECT id, '' FROM name_key WHERE key >= ?1 AND key < ?2";
-    static const char exact[] = "SELECT id, '' FROM name_key WHERE key = ?1 AND ?2 IS NOT NULL";
-    static const char text[] = "SELECT id, name FROM name WHERE ?1 = ?2";
-    const struct store_filter *filter = scan->filter;
-    struct sqlite_ids named = {.all = true}, *names = &scan->names;
-    char from[QUERYLOG_NAME_TEXT_SIZE + 1], to[QUERYLOG_NAME_TEXT_SIZE + 1];
-    int code = SQLITE_OK;
-
-    snprintf(from, sizeof(from), "%s%s", filter->name_key, filter->name_below ? "." : "");
-    snprintf(to, sizeof(to), "%s/", filter->name_key);
-    if (*filter->name_key)
-        code =
-            ids_below(names, scan->db, filter->name_below ? range : exact, from, to, NULL, filter);
-    if (*filter->text && code == SQLITE_OK) {
-        code = ids_below(&named, scan->db, text, "", "", contains_text, filter);
-        if (names->all) {
-            *names = named;
-            return code;
-        }
-        for (uint64_t i = 0; names->bits && i <= names->end / 8; i++)
-            names->bits[i] &= named.bits && i <= named.end / 8 ? named.bits[i] : 0;
-        free(named.bits);
-    }
-    return code;
+    if (!*scan->filter->name && !*scan->filter->text)
+        return SQLITE_OK;
+    scan->names.all = false;
+    return sqlite_words_walk(scan->db, SQLITE_NAMES, take_name, scan);
 }
 
-static bool in_prefix(const struct store_filter *filter, const char *key)
+static unsigned hex_value(char digit)
 {
-    unsigned bits = filter->client.length, whole = bits / 4 + 1;
-    const char *slash = strchr(key, '/');
-    char digit[2] = {0};
+    return digit <= '9' ? (unsigned)(digit - '0') : (unsigned)(digit - 'a') + 10;
+}
 
-    // Of one that is shown truncated, no more is known than its prefix.
-    if (slash && strtoul(slash + 1, NULL, 10) < bits)
+static bool in_prefix(const struct policy_prefix *prefix, const char *key, size_t length)
+{
+    size_t digits = prefix->kind == POLICY_PREFIX_IPV4 ? 8 : 32;
+    unsigned known = (unsigned)digits * 4;
+
+    if (length < 1 + digits || *key != (prefix->kind == POLICY_PREFIX_IPV4 ? '4' : '6'))
         return false;
-    if (bits % 4 == 0)
-        return true;
-    digit[0] = key[whole];
-    return (strtoul(digit, NULL, 16) ^
-            (filter->client.address[bits / 8] >> (bits / 4 % 2 ? 0 : 4) & 0xf)) >>
-               (4 - bits % 4) ==
-           0;
+    if (length > 1 + digits) { // of one that is shown truncated, no more is known
+        known = 0;
+        for (size_t i = digits + 2; i < length; i++)
+            known = known * 10 + (unsigned)(key[i] - '0');
+    }
+    if (known < prefix->length)
+        return false;
+    for (unsigned bit = 0; bit < prefix->length; bit += 4) {
+        unsigned other =
+            hex_value(key[1 + bit / 4]) ^ (prefix->address[bit / 8] >> (bit % 8 ? 0 : 4) & 0xf);
+
+        if (other >> (prefix->length - bit < 4 ? 4 - (prefix->length - bit) : 0) != 0)
+            return false;
+    }
+    return true;
+}
+
+static int take_client(void *context, int64_t id, const char *text, size_t length)
+{
+    struct sqlite_scan *scan = context;
+    const struct store_filter *filter = scan->filter;
+
+    if (*filter->client_text) {
+        if (length != 17 || *text != 'k' || memcmp(text + 1, filter->client_text + 4, 16) != 0)
+            return SQLITE_OK;
+    } else if (!in_prefix(&filter->client, text, length)) {
+        return SQLITE_OK;
+    }
+    return ids_add(&scan->clients, sqlite_number_of(&scan->client_numbers, id));
 }
 
 static int find_clients(struct sqlite_scan *scan)
 {
-    static const char range[] = "SELECT id, key FROM client_key WHERE key >= ?1 AND key < ?2";
-    static const char exact[] = "SELECT id, '' FROM client_key WHERE key = ?1 AND ?2 IS NOT NULL";
-    const struct store_filter *filter = scan->filter;
-    char from[QUERYLOG_CLIENT_TEXT_SIZE], to[QUERYLOG_CLIENT_TEXT_SIZE];
-    unsigned used = 1;
-
-    if (!filter->has_client)
+    if (!scan->filter->has_client)
         return SQLITE_OK;
-    if (*filter->client_text) {
-        snprintf(from, sizeof(from), "k%.16s", filter->client_text + 4);
-        return ids_below(&scan->clients, scan->db, exact, from, "", NULL, filter);
-    }
-    from[0] = filter->client.kind == POLICY_PREFIX_IPV4 ? '4' : '6';
-    for (unsigned bit = 0; bit + 4 <= filter->client.length; bit += 4)
-        from[used++] =
-            "0123456789abcdef"[filter->client.address[bit / 8] >> (bit % 8 ? 0 : 4) & 0xf];
-    from[used] = '\0';
-    snprintf(to, sizeof(to), "%sz", from); // behind all digits, and the slash
-    return ids_below(&scan->clients, scan->db, range, from, to, in_prefix, filter);
+    scan->clients.all = false;
+    return sqlite_words_walk(scan->db, SQLITE_CLIENTS, take_client, scan);
 }
 
 static bool finds_nothing(const struct sqlite_ids *ids)
@@ -190,6 +180,12 @@ int sqlite_scan_begin(struct sqlite_scan *scan, sqlite3 *db, const struct store_
     sqlite3_progress_handler(db, 10000, deadline_passed, scan);
     code = sqlite3_exec(db, "BEGIN", NULL, NULL, NULL);
     if (code == SQLITE_OK)
+        code = sqlite_words_range(db, SQLITE_NAMES, &scan->name_numbers.first,
+                                  &scan->name_numbers.last);
+    if (code == SQLITE_OK)
+        code = sqlite_words_range(db, SQLITE_CLIENTS, &scan->client_numbers.first,
+                                  &scan->client_numbers.last);
+    if (code == SQLITE_OK)
         code = find_names(scan);
     if (code == SQLITE_OK)
         code = find_clients(scan);
@@ -244,6 +240,15 @@ static void to_host(void *array, unsigned width, uint32_t count)
         ((uint16_t *)array)[i] = le16toh(((uint16_t *)array)[i]);
 }
 
+// From what is in a block to numbers.
+static void to_numbers(uint32_t *array, uint32_t count, int64_t from,
+                       const struct sqlite_numbers *numbers)
+{
+    for (uint32_t i = 0; i < count; i++)
+        if (array[i] != 0)
+            array[i] = sqlite_number_of(numbers, from + array[i] - 1);
+}
+
 static int load(struct sqlite_scan *scan, enum sqlite_column column)
 {
     unsigned width = sqlite_column_width(column);
@@ -283,6 +288,10 @@ int sqlite_scan_load(struct sqlite_scan *scan, unsigned columns)
         code = load(scan, column);
         if (code != SQLITE_OK)
             return code;
+        if (column == SQLITE_COLUMN_NAME)
+            to_numbers(scan->name, scan->count, scan->names_from, &scan->name_numbers);
+        if (column == SQLITE_COLUMN_CLIENT)
+            to_numbers(scan->client, scan->count, scan->clients_from, &scan->client_numbers);
         scan->loaded |= 1U << column;
     }
     return SQLITE_OK;
@@ -400,6 +409,8 @@ static int look_at_tail(struct sqlite_scan *scan, int64_t from, int64_t to, sqli
     scan->first = 0;
     scan->oldest = scan->tail.oldest;
     scan->newest = scan->tail.newest;
+    scan->names_from = scan->tail.names_from;
+    scan->clients_from = scan->tail.clients_from;
     scan->loaded = 0;
     return look(scan, each, context);
 }
@@ -408,11 +419,13 @@ static int look_at_blocks(struct sqlite_scan *scan, bool newest_first, int64_t f
                           sqlite_scan_fn *each, void *context)
 {
     static const char *const sql[] = {
-        "SELECT id, base, first, last, oldest, newest, kinds FROM block"
-        " WHERE last >= ?1 AND base <= ?2 AND newest >= ?3 AND oldest < ?4 AND slowest >= ?5"
+        "SELECT id, base, first, last, oldest, newest, kinds, names_from, clients_from"
+        " FROM block WHERE last >= ?1 AND base <= ?2 AND newest >= ?3 AND oldest < ?4 AND slowest "
+        ">= ?5"
         " ORDER BY id",
-        "SELECT id, base, first, last, oldest, newest, kinds FROM block"
-        " WHERE last >= ?1 AND base <= ?2 AND newest >= ?3 AND oldest < ?4 AND slowest >= ?5"
+        "SELECT id, base, first, last, oldest, newest, kinds, names_from, clients_from"
+        " FROM block WHERE last >= ?1 AND base <= ?2 AND newest >= ?3 AND oldest < ?4 AND slowest "
+        ">= ?5"
         " ORDER BY id DESC",
     };
     const struct store_filter *filter = scan->filter;
@@ -436,6 +449,8 @@ static int look_at_blocks(struct sqlite_scan *scan, bool newest_first, int64_t f
         scan->first = (uint32_t)(sqlite3_column_int64(scan->blocks, 2) - scan->base);
         scan->oldest = (uint64_t)sqlite3_column_int64(scan->blocks, 4);
         scan->newest = (uint64_t)sqlite3_column_int64(scan->blocks, 5);
+        scan->names_from = sqlite3_column_int64(scan->blocks, 7);
+        scan->clients_from = sqlite3_column_int64(scan->blocks, 8);
         scan->loaded = 0;
         if (!has_kinds(filter, (uint32_t)sqlite3_column_int64(scan->blocks, 6)))
             continue;

@@ -8,7 +8,12 @@
 #include "querylog/sqlite_block.h"
 #include "querylog/store.h"
 
-// Numbers of names or clients that are meant: one, or a bit each.
+// A name or client has a number here: its id, counted from 1 for the lowest that there is. 0: none.
+struct sqlite_numbers {
+    int64_t first, last; // ids
+};
+
+// Numbers that are meant: one, or a bit each.
 struct sqlite_ids {
     bool all;
     uint32_t only; // 0: see bits
@@ -21,6 +26,7 @@ struct sqlite_scan {
     sqlite3 *db;
     const struct store_filter *filter;
     usec_t deadline;
+    struct sqlite_numbers name_numbers, client_numbers;
     struct sqlite_ids names, clients;
     uint8_t kinds[256]; // whether those are meant
     sqlite3_stmt *blocks, *column;
@@ -29,14 +35,21 @@ struct sqlite_scan {
     int64_t base;
     uint32_t count, first; // rows before `first` are deleted
     uint64_t oldest, newest;
+    int64_t names_from, clients_from;
     unsigned loaded; // columns, a bit each
     struct sqlite_tail tail;
-    uint32_t time[SQLITE_BLOCK_ROWS], latency[SQLITE_BLOCK_ROWS], name[SQLITE_BLOCK_ROWS],
-        client[SQLITE_BLOCK_ROWS];
+    uint32_t time[SQLITE_BLOCK_ROWS], latency[SQLITE_BLOCK_ROWS];
+    uint32_t name[SQLITE_BLOCK_ROWS], client[SQLITE_BLOCK_ROWS]; // numbers
     uint16_t type[SQLITE_BLOCK_ROWS], rcode[SQLITE_BLOCK_ROWS], upstream[SQLITE_BLOCK_ROWS];
     uint8_t kind[SQLITE_BLOCK_ROWS];
     uint8_t match[SQLITE_BLOCK_ROWS]; // 1: this row is meant
 };
+
+// The number of an id; 0 if there is none.
+static inline uint32_t sqlite_number_of(const struct sqlite_numbers *numbers, int64_t id)
+{
+    return id >= numbers->first && id <= numbers->last ? (uint32_t)(id - numbers->first + 1) : 0;
+}
 
 // What is done with a block in which at least one row is meant. An SQLite code; SQLITE_DONE:
 // enough.

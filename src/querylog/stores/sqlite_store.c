@@ -1,13 +1,11 @@
-#include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/error.h"
 #include "base/reason.h"
-#include "dns/tables.h"
 #include "querylog/sqlite_file.h"
 #include "querylog/stores/sqlite_scan.h"
+#include "querylog/stores/sqlite_top.h"
 
 struct sqlite_store {
     char path[QUERYLOG_URL_SIZE];
@@ -231,255 +229,17 @@ static int ask_newest(void *state, uint64_t *id, usec_t deadline, char reason[ST
 
 // ---- The most frequent
 
-struct top {
-    enum store_top_kind kind;
-    enum sqlite_column column;
-    uint32_t *counts; // by number; in the second pass: the place among the best + 1
-    uint32_t end;
-    uint32_t *groups; // of upstreams: the number of the first with the same URL; NULL: each its own
-    struct best {
-        uint32_t count, number;
-        uint64_t errors, latency;
-    } best[STORE_TOP_MAX];
-    uint32_t limit, used;
-};
-
-// The number that a row counts for.
-static inline uint32_t top_number(const struct top *top, const struct sqlite_scan *scan, uint32_t i)
-{
-    switch (top->kind) {
-    case STORE_TOP_NAMES:
-        return scan->name[i];
-    case STORE_TOP_CLIENTS:
-        return scan->client[i];
-    case STORE_TOP_TYPES:
-        return scan->type[i];
-    case STORE_TOP_RCODES:
-        return scan->rcode[i];
-    case STORE_TOP_OUTCOMES:
-        return scan->kind[i] & 0xf;
-    case STORE_TOP_TRANSPORTS:
-        return scan->kind[i] >> 4;
-    default:
-        return top->groups[scan->upstream[i]];
-    }
-}
-
-static int count_block(void *context, struct sqlite_scan *scan)
-{
-    struct top *top = context;
-    int code = sqlite_scan_load(scan, 1U << top->column);
-
-    for (uint32_t i = 0; i < scan->count && code == SQLITE_OK; i++) {
-        uint32_t number = top_number(top, scan, i);
-
-        if (number < top->end)
-            top->counts[number] += scan->match[i];
-    }
-    return code;
-}
-
-static int sum_block(void *context, struct sqlite_scan *scan)
-{
-    struct top *top = context;
-    int code = sqlite_scan_load(scan, 1U << top->column | 1U << SQLITE_COLUMN_LATENCY);
-
-    for (uint32_t i = 0; i < scan->count && code == SQLITE_OK; i++) {
-        uint32_t number = top_number(top, scan, i);
-        struct best *best;
-
-        if (!scan->match[i] || number >= top->end || top->counts[number] == 0)
-            continue;
-        best = &top->best[top->counts[number] - 1];
-        best->errors += (scan->kind[i] & 0xf) == QUERYLOG_ERROR;
-        best->latency += scan->latency[i];
-    }
-    return code;
-}
-
-// Whether a comes before b: the more frequent, then the older.
-static bool is_better(const struct best *a, const struct best *b)
-{
-    return a->count > b->count || (a->count == b->count && a->number < b->number);
-}
-
-static int compare_best(const void *a, const void *b)
-{
-    return is_better(a, b) ? -1 : 1;
-}
-
-// `best` is a heap with the worst on top.
-static void sink_down(struct top *top, uint32_t at)
-{
-    for (;;) {
-        uint32_t child = 2 * at + 1;
-        struct best moved = top->best[at];
-
-        if (child >= top->used)
-            return;
-        if (child + 1 < top->used && is_better(&top->best[child], &top->best[child + 1]))
-            child++;
-        if (!is_better(&moved, &top->best[child]))
-            return;
-        top->best[at] = top->best[child];
-        top->best[child] = moved;
-        at = child;
-    }
-}
-
-// Takes the best of all counts, and leaves their places there.
-static uint64_t choose_best(struct top *top)
-{
-    uint64_t distinct = 0;
-
-    for (uint32_t number = 0; number < top->end; number++) {
-        struct best candidate = {.count = top->counts[number], .number = number};
-
-        if (candidate.count == 0)
-            continue;
-        distinct++;
-        if (top->used < top->limit) {
-            top->best[top->used++] = candidate;
-            if (top->used == top->limit)
-                for (uint32_t i = top->used; i-- > 0;)
-                    sink_down(top, i);
-        } else if (top->limit > 0 && is_better(&candidate, &top->best[0])) {
-            top->best[0] = candidate;
-            sink_down(top, 0);
-        }
-    }
-    qsort(top->best, top->used, sizeof(top->best[0]), compare_best);
-    memset(top->counts, 0, top->end * sizeof(*top->counts));
-    for (uint32_t i = 0; i < top->used; i++)
-        top->counts[top->best[i].number] = i + 1;
-    return distinct;
-}
-
-static int prepare_top(struct top *top, struct sqlite_store *store)
-{
-    static const struct {
-        enum sqlite_column column;
-        uint32_t end;
-        const char *last;
-    } kinds[STORE_TOP_KINDS] = {
-        [STORE_TOP_NAMES] = {SQLITE_COLUMN_NAME, 0, "SELECT max(id) FROM name"},
-        [STORE_TOP_CLIENTS] = {SQLITE_COLUMN_CLIENT, 0, "SELECT max(id) FROM client"},
-        [STORE_TOP_TYPES] = {SQLITE_COLUMN_TYPE, UINT16_MAX + 1, NULL},
-        [STORE_TOP_OUTCOMES] = {SQLITE_COLUMN_KIND, 16, NULL},
-        [STORE_TOP_UPSTREAMS] = {SQLITE_COLUMN_UPSTREAM, UINT16_MAX + 1, NULL},
-        [STORE_TOP_RCODES] = {SQLITE_COLUMN_RCODE, UINT16_MAX + 1, NULL},
-        [STORE_TOP_TRANSPORTS] = {SQLITE_COLUMN_KIND, 16, NULL},
-    };
-    int64_t last = 0;
-    int code = SQLITE_OK;
-
-    top->column = kinds[top->kind].column;
-    top->end = kinds[top->kind].end;
-    if (kinds[top->kind].last) {
-        code = sqlite_file_run(store->db, kinds[top->kind].last, &last);
-        top->end = (uint32_t)MIN(last + 1, (int64_t)UINT32_MAX);
-    }
-    top->counts = calloc(top->end, sizeof(*top->counts));
-    if (!top->counts)
-        return SQLITE_NOMEM;
-    if (top->kind == STORE_TOP_UPSTREAMS && code == SQLITE_OK) {
-        sqlite3_stmt *rows;
-
-        top->groups = calloc(top->end, sizeof(*top->groups));
-        if (!top->groups)
-            return SQLITE_NOMEM;
-        code = sqlite3_prepare_v2(
-            store->db, "SELECT id, min(id) OVER (PARTITION BY url) FROM upstream", -1, &rows, NULL);
-        while (code == SQLITE_OK && sqlite3_step(rows) == SQLITE_ROW)
-            top->groups[sqlite3_column_int64(rows, 0) & UINT16_MAX] =
-                (uint32_t)sqlite3_column_int64(rows, 1) & UINT16_MAX;
-        sqlite3_finalize(rows);
-    }
-    return code;
-}
-
-// The text of a number; "" if there is none.
-static int text_of_number(struct sqlite_store *store, enum store_top_kind kind, uint32_t number,
-                          char text[QUERYLOG_NAME_TEXT_SIZE])
-{
-    const char *sql = kind == STORE_TOP_NAMES     ? "SELECT name FROM name WHERE id = ?"
-                      : kind == STORE_TOP_CLIENTS ? "SELECT client FROM client WHERE id = ?"
-                                                  : "SELECT url FROM upstream WHERE id = ?";
-    const char *known = dns_rcode_name((uint16_t)number);
-    sqlite3_stmt *row;
-    int code;
-
-    *text = '\0';
-    switch (kind) {
-    case STORE_TOP_TYPES:
-        snprintf(text, QUERYLOG_NAME_TEXT_SIZE, "%s",
-                 dns_type_text((uint16_t)number, (char[DNS_NUMBER_TEXT_MAX]){0}));
-        return SQLITE_OK;
-    case STORE_TOP_RCODES:
-        if (known)
-            snprintf(text, QUERYLOG_NAME_TEXT_SIZE, "%s", known);
-        else
-            snprintf(text, QUERYLOG_NAME_TEXT_SIZE, "RCODE%" PRIu32, number);
-        return SQLITE_OK;
-    case STORE_TOP_OUTCOMES:
-        snprintf(text, QUERYLOG_NAME_TEXT_SIZE, "%s", querylog_outcome_name(number));
-        return SQLITE_OK;
-    case STORE_TOP_TRANSPORTS:
-        snprintf(text, QUERYLOG_NAME_TEXT_SIZE, "%s", querylog_transport_name(number));
-        return SQLITE_OK;
-    default:
-        break;
-    }
-    code = sqlite3_prepare_v2(store->db, sql, -1, &row, NULL);
-    if (code != SQLITE_OK)
-        return code;
-    sqlite3_bind_int64(row, 1, number);
-    if (sqlite3_step(row) == SQLITE_ROW)
-        snprintf(text, QUERYLOG_NAME_TEXT_SIZE, "%s", text_of(row, 0));
-    return sqlite3_finalize(row);
-}
-
 static int ask_top(void *state, const struct store_filter *filter, enum store_top_kind kind,
                    uint32_t limit, usec_t deadline, store_top_fn *each, void *context,
                    uint64_t *distinct, char reason[STORE_REASON_SIZE])
 {
     struct sqlite_store *store = state;
-    struct top *top = calloc(1, sizeof(*top));
-    char text[QUERYLOG_NAME_TEXT_SIZE];
-    bool more = true;
-    int code;
+    int code = begin(store, filter, deadline, reason);
 
     *distinct = 0;
-    if (!top)
-        return reason_give(E_SYSTEM, reason, STORE_REASON_SIZE, "%s", error_text(E_NOMEM));
-    top->kind = kind;
-    top->limit = limit;
-    code = begin(store, filter, deadline, reason);
     if (code == SQLITE_OK)
-        code = prepare_top(top, store);
-    if (code == SQLITE_OK)
-        code = sqlite_scan_run(&store->scan, true, 0, INT64_MAX, count_block, top);
-    if (code == SQLITE_OK) {
-        *distinct = choose_best(top);
-        code = sqlite_scan_run(&store->scan, true, 0, INT64_MAX, sum_block, top);
-    }
-    for (uint32_t i = 0; i < top->used && more && code == SQLITE_OK; i++) {
-        const struct best *best = &top->best[i];
-
-        code = text_of_number(store, kind, best->number, text);
-        if (code == SQLITE_OK)
-            more = each(context, &(struct store_top){
-                                     .text = text,
-                                     .count = best->count,
-                                     .errors = best->errors,
-                                     .mean_latency = best->latency / best->count,
-                                 });
-    }
-    code = end(store, code, reason);
-    free(top->counts);
-    free(top->groups);
-    free(top);
-    return code;
+        code = sqlite_top(&store->scan, kind, limit, each, context, distinct);
+    return end(store, code, reason);
 }
 
 // ---- Figures
