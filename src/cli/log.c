@@ -346,7 +346,7 @@ const struct subcommand subcommand_log = {
     .operands = "[--since 1h] ...",
     .summary = "what was asked, from a query log",
     .help = "Usage: sotto log [OPTION]...\n"
-            "Shows the newest queries that a query log has kept, or the most frequent of them.\n\n"
+            "Shows the newest queries that a query log has kept, or what is frequent in them.\n\n"
             "      --store URL|FILE       which log: sqlite:///PATH, or the path alone\n\n"
             "Which queries; all conditions hold at once:\n"
             "      --since TIME           30s, 15m, 1h, 2d ago; or 2026-01-31,\n"

@@ -109,7 +109,7 @@ int sqlite_file_run(sqlite3 *db, const char *sql, int64_t *value)
         code = sqlite3_prepare_v2(db, sql, -1, &statement, &sql);
         if (code != SQLITE_OK || !statement)
             break;
-        while ((code = sqlite3_step(statement)) == SQLITE_ROW)
+        while (sqlite3_step(statement) == SQLITE_ROW)
             if (value)
                 *value = sqlite3_column_int64(statement, 0);
         code = sqlite3_finalize(statement);

@@ -1,7 +1,6 @@
 #include "querylog/store_filter.h"
 
 #include <ctype.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <strings.h>
@@ -61,21 +60,30 @@ int store_duration_parse(usec_t *duration, const char *text)
     return E_INVALID;
 }
 
+// Two digits, or -1.
+static int two_digits(const char *text)
+{
+    if (!isdigit((unsigned char)text[0]) || !isdigit((unsigned char)text[1]))
+        return -1;
+    return (text[0] - '0') * 10 + (text[1] - '0');
+}
+
 // What may stand behind a time: nothing, "Z", or an offset. Sets the seconds to be taken off UTC.
 static int parse_zone(const char *text, bool *local, long *offset)
 {
-    unsigned hours, minutes;
-    int end = 0;
+    int hours, minutes;
 
     *local = *text == '\0';
     *offset = 0;
     if (*local || strcmp(text, "Z") == 0 || strcmp(text, "z") == 0)
         return E_OK;
-    if ((*text != '+' && *text != '-') || !isdigit((unsigned char)text[1]) ||
-        sscanf(text + 1, "%2u:%2u%n", &hours, &minutes, &end) != 2 || text[1 + end] || hours > 23 ||
-        minutes > 59)
+    if ((*text != '+' && *text != '-') || strlen(text) != strlen("+01:00") || text[3] != ':')
         return E_INVALID;
-    *offset = (long)(hours * 3600 + minutes * 60) * (*text == '-' ? -1 : 1);
+    hours = two_digits(text + 1);
+    minutes = two_digits(text + 4);
+    if (hours < 0 || hours > 23 || minutes < 0 || minutes > 59)
+        return E_INVALID;
+    *offset = (hours * 3600L + minutes * 60L) * (*text == '-' ? -1 : 1);
     return E_OK;
 }
 

@@ -3,7 +3,6 @@
 // are as unlike each other; most answers come from the cache.
 #pragma once
 
-#include <math.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -32,12 +31,13 @@ static inline uint64_t entries_mix(uint64_t x)
     return x ^ x >> 31;
 }
 
-// 0 to count - 1, the first most often.
+// 0 to count - 1, the first most often: of each power of two there are as many.
 static inline uint32_t entries_zipf(uint64_t random, uint32_t count)
 {
-    double u = (double)(random >> 11) / 9007199254740992.0;
+    unsigned powers = 32 - (unsigned)__builtin_clz(count);
+    uint32_t least = UINT32_C(1) << (random >> 40) % powers;
 
-    return (uint32_t)(pow(count, u)) - 1;
+    return (least + ((uint32_t)random & (least - 1)) - 1) % count;
 }
 
 static inline void entries_name(const struct entries *entries, uint32_t number,

@@ -97,7 +97,7 @@ static int connect_to_file(struct sqlite_sink *sink, char reason[QUERYLOG_REASON
 
     if (error == E_MALFORMED && move_aside(sink, reason))
         error = sqlite_file_open(&sink->db, sink->path, reason);
-    if (error != E_OK)
+    if (error != E_OK || !sink->db)
         return error;
     sink->stale = true;
     if (prepare(sink) != SQLITE_OK) {
@@ -318,11 +318,11 @@ static void bind_asked(sqlite3_stmt *statement, int at, const struct querylog_en
     uint8_t lower[DNS_NAME_MAX];
     size_t size = MIN(entry->name_size, sizeof(lower));
 
-    dns_name_lower(lower, entry->name ? entry->name : lower, size);
-    if (has_id && (size == 0 || memcmp(lower, entry->name, size) == 0))
-        size = 0;
-    else
-        size = querylog_name_text(entry, text);
+    if (size > 0 && entry->name) {
+        dns_name_lower(lower, entry->name, size);
+        has_id = has_id && memcmp(lower, entry->name, size) == 0;
+    }
+    size = has_id ? 0 : querylog_name_text(entry, text);
     if (size > 0)
         sqlite3_bind_text(statement, at, text, (int)size, SQLITE_STATIC);
     else

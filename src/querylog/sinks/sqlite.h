@@ -10,12 +10,16 @@
 #include "querylog/sqlite_dictionary.h"
 #include "querylog/sqlite_file.h"
 
+#define ADD_QUERY_TEXT "INSERT INTO query VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)"
+
+#define NOT_OLD_TEXT                                                                               \
+    "SELECT id FROM query WHERE id >= ?1 AND id <= ?2 AND time >= ?3 ORDER BY id LIMIT 1"
+
 #define SQLITE_SINK_STATEMENTS(X)                                                                  \
     X(BEGIN, "BEGIN IMMEDIATE")                                                                    \
     X(COMMIT, "COMMIT")                                                                            \
     X(DATA_VERSION, "PRAGMA data_version")                                                         \
-    X(ADD_QUERY, "INSERT INTO query VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,?15,"    \
-                 "?16,?17,?18,?19,?20,?21)")                                                       \
+    X(ADD_QUERY, ADD_QUERY_TEXT)                                                                   \
     X(FIND_UPSTREAM, "SELECT id FROM upstream WHERE url = ?1 AND address = ?2")                    \
     X(ADD_UPSTREAM, "INSERT INTO upstream(url, address) VALUES(?1, ?2)")                           \
     X(ADD_BLOCK, "INSERT INTO block VALUES(?1,?2,?2,?3,?4,?5,?6,?7,?8,?9)")                        \
@@ -26,8 +30,7 @@
     X(OLD_BLOCK, "SELECT id, first, last FROM block WHERE newest < ?1 ORDER BY id LIMIT 1")        \
     X(AGEING_BLOCK, "SELECT id, first, last FROM block WHERE oldest < ?1 ORDER BY id LIMIT 1")     \
     X(FIRST_BLOCK, "SELECT id, first, last FROM block ORDER BY id LIMIT 1")                        \
-    X(NOT_OLD, "SELECT id FROM query WHERE id >= ?1 AND id <= ?2 AND time >= ?3"                   \
-               " ORDER BY id LIMIT 1")                                                             \
+    X(NOT_OLD, NOT_OLD_TEXT)                                                                       \
     X(DELETE_ROWS, "DELETE FROM query WHERE id >= ?1 AND id <= ?2")                                \
     X(SET_FIRST, "UPDATE block SET first = ?2 WHERE id = ?1")                                      \
     X(DELETE_BLOCK, "DELETE FROM block WHERE id = ?1")                                             \

@@ -74,7 +74,7 @@ static void close_store(void *state)
 static int begin(struct sqlite_store *store, const struct store_filter *filter, usec_t deadline,
                  char *reason)
 {
-    int moved = 0, code;
+    int moved = 0;
 
     // One that was removed or replaced is asked no longer.
     if (store->db &&
@@ -83,8 +83,8 @@ static int begin(struct sqlite_store *store, const struct store_filter *filter, 
         disconnect(store);
     if (!store->db && connect_to_file(store, reason) != E_OK)
         return SQLITE_CANTOPEN;
-    code = sqlite_scan_begin(&store->scan, store->db, filter, deadline);
-    return code;
+    return store->db ? sqlite_scan_begin(&store->scan, store->db, filter, deadline)
+                     : SQLITE_CANTOPEN;
 }
 
 // The end of a question, whatever became of it.
@@ -229,6 +229,7 @@ static int ask_newest(void *state, uint64_t *id, usec_t deadline, char reason[ST
 
 // ---- The most frequent
 
+// NOLINTNEXTLINE(readability-function-size): the parameters are the interface's
 static int ask_top(void *state, const struct store_filter *filter, enum store_top_kind kind,
                    uint32_t limit, usec_t deadline, store_top_fn *each, void *context,
                    uint64_t *distinct, char reason[STORE_REASON_SIZE])
