@@ -4,6 +4,7 @@
 
 #include "cli/cert.h"
 #include "cli/flush.h"
+#include "cli/log.h"
 #include "cli/mobileconfig.h"
 #include "cli/status.h"
 #include "cli/subcommand.h"
@@ -11,6 +12,7 @@
 static const struct subcommand *const subcommands[] = {
     &subcommand_status,
     &subcommand_flush,
+    &subcommand_log,
     &subcommand_cert,
     &subcommand_mobileconfig,
 };
