@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "config/cookie_secrets.h"
 #include "config/defaults.h"
 #include "config/report.h"
 #include "config/schema.h"
+#include "config/secrets.h"
 #include "config/texts.h"
 #include "config/value.h"
 #include "listener/url.h"
@@ -93,6 +93,19 @@ int config_add_allowed(struct config *config, const char *prefix, struct config_
     if (policy->allow_count == POLICY_PREFIXES_MAX)
         return config_report(error, "more than %d prefixes", POLICY_PREFIXES_MAX);
     return set(&row, &policy->allow[policy->allow_count++], prefix, error);
+}
+
+int config_add_sink(struct config *config, const char *url, struct config_error *error)
+{
+    struct querylog_options *querylog = &config->querylog;
+    const struct schema_row row = {.kind = SCHEMA_TEXT, .text = &text_querylog_url};
+    struct querylog_sink_options *sink;
+
+    if (querylog->sink_count == QUERYLOG_SINKS_MAX)
+        return config_report(error, "more than %d sinks of the query log", QUERYLOG_SINKS_MAX);
+    sink = &querylog->sinks[querylog->sink_count++];
+    config_sink_defaults(sink);
+    return set(&row, sink->url, url, error);
 }
 
 int config_set_ca_file(struct config *config, const char *path, struct config_error *error)
@@ -288,7 +301,8 @@ static int check_cookies(const struct policy_cookie_options *cookies, struct con
 
     if (!cookies->enabled || !*cookies->secret_file)
         return E_OK;
-    return cookie_secrets_read(&secrets, cookies->secret_file, error);
+    return secrets_read(secrets.keys, POLICY_COOKIE_SECRETS_MAX, &secrets.count,
+                        "cookies.secret-file", cookies->secret_file, error);
 }
 
 int config_check(const struct config *config, struct config_error *error)

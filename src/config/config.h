@@ -11,6 +11,7 @@
 #include "base/log.h"
 #include "engine/options.h"
 #include "listener/options.h"
+#include "querylog/options.h"
 #include "upstream/options.h"
 
 #define CONFIG_USER_SIZE 64
@@ -26,6 +27,7 @@ struct config {
     struct engine_options engine;
     struct log_options log;
     struct control_options control;
+    struct querylog_options querylog;
     uint32_t workers;            // 0: one for each CPU that we may use
     char user[CONFIG_USER_SIZE]; // to become after binding, when started as root
 };
@@ -75,6 +77,11 @@ NONNULL void config_clear_certificates(struct config *config);
 // replace those that are there.
 NONNULL NODISCARD int config_add_allowed(struct config *config, const char *prefix,
                                          struct config_error *error);
+
+// Adds a sink of the query log, as --query-log does; empty querylog.sink_count first to replace
+// those that are there.
+NONNULL NODISCARD int config_add_sink(struct config *config, const char *url,
+                                      struct config_error *error);
 
 // Sets the authorities of each upstream that has none of its own.
 NONNULL NODISCARD int config_set_ca_file(struct config *config, const char *path,

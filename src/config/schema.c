@@ -55,6 +55,8 @@ static const char *const profiles[] = {UPSTREAM_PROFILE_LIST(WORD) NULL};
 static const char *const paddings[] = {ENGINE_PADDING_LIST(WORD) NULL};
 static const char *const private_reverses[] = {ENGINE_PRIVATE_REVERSE_LIST(WORD) NULL};
 static const char *const refusals[] = {POLICY_REFUSE_LIST(WORD) NULL};
+static const char *const querylog_clients[] = {QUERYLOG_CLIENTS_LIST(WORD) NULL};
+static const char *const querylog_names[] = {QUERYLOG_NAMES_LIST(WORD) NULL};
 static const char *const log_levels[] = {LOG_LEVEL_LIST(WORD) NULL};
 static const char *const log_formats[] = {LOG_FORMAT_LIST(WORD) NULL};
 #undef WORD
@@ -274,6 +276,65 @@ static const struct schema_row cache_rows[] = {
     END,
 };
 
+static const struct schema_row sink_rows[] = {
+    {.key = "url",
+     .kind = SCHEMA_TEXT,
+     .offset = FIELD(struct querylog_sink_options, url, char[QUERYLOG_URL_SIZE]),
+     .text = &text_querylog_url,
+     .about = "sqlite:///PATH, postgresql://USER@HOST/DATABASE, dnstap:///SOCKET or "
+              "dnstap://HOST:PORT, json:///PATH or json:- (standard output)."},
+    STRING("password-file", struct querylog_sink_options, password_file, 0, QUERYLOG_PATH_SIZE,
+           "postgresql: the file with the password. Empty: none is sent."),
+    DURATION("max-age", struct querylog_sink_options, max_age, 0, 3650 * DAY,
+             "sqlite, postgresql: older records are deleted; 0: none are."),
+    {.key = "max-size",
+     .kind = SCHEMA_SIZE,
+     .offset = FIELD(struct querylog_sink_options, max_size, uint64_t),
+     .max = UINT64_C(1) << 50,
+     .about = "sqlite: when the file is larger, the oldest records are deleted; 0: they are not."},
+    END,
+};
+
+static const struct schema_row sink_item = {
+    .key = "sink",
+    .kind = SCHEMA_SECTION,
+    .rows = sink_rows,
+    .required = "url",
+    .about = "Where records go.",
+};
+
+static const struct schema_row querylog_rows[] = {
+    LIST("sinks", struct querylog_options, sinks, sink_count, 0, &sink_item, config_sink_defaults,
+         "Where a record of each query goes. None: queries are not written down."),
+    ENUM(
+        "clients", struct querylog_options, clients, querylog_clients, querylog_clients,
+        "How clients are shown: full, by address; truncate, IPv4 to /24 and IPv6 to /48; keyed, by "
+        "a pseudonym; none."),
+    ENUM("names", struct querylog_options, names, querylog_names, querylog_names,
+         "How names are shown: full; hash, by a keyed hash; none."),
+    STRING(
+        "key-file", struct querylog_options, key_file, 0, QUERYLOG_PATH_SIZE,
+        "The key of pseudonyms and hashes, 32 hexadecimal digits: another key, other pseudonyms. "
+        "Empty: a new one at each start."),
+    UINT("sample", struct querylog_options, sample, 1, 1000000,
+         "One query in so many is written down; 1: all."),
+    {.key = "ring-size",
+     .kind = SCHEMA_SIZE,
+     .offset = FIELD(struct querylog_options, ring_size, uint64_t),
+     .min = 64 * 1024,
+     .max = UINT64_C(1) << 30,
+     .about = "Room for records of one worker that are on their way; beyond, they are dropped."},
+    {.key = "queue-size",
+     .kind = SCHEMA_SIZE,
+     .offset = FIELD(struct querylog_options, queue_size, uint64_t),
+     .min = 64 * 1024,
+     .max = UINT64_C(1) << 40,
+     .about = "Room for records that wait for one sink; beyond, they are dropped for it."},
+    STRING("instance", struct querylog_options, instance, 0, QUERYLOG_INSTANCE_SIZE,
+           "Which of several servers this is, in stores that they share. Empty: the host's name."),
+    END,
+};
+
 static const struct schema_row control_rows[] = {
     {.key = "socket",
      .kind = SCHEMA_TEXT,
@@ -322,6 +383,8 @@ static const struct schema_row top_rows[] = {
          private_reverses,
          "Reverse lookups of private addresses: local, answered here; forward, sent upstream."),
     SECTION("log", offsetof(struct config, log), log_rows, "The log, on stderr."),
+    SECTION("query-log", offsetof(struct config, querylog), querylog_rows,
+            "What was asked, by whom, when, and how it ended, written down."),
     SECTION("control", offsetof(struct config, control), control_rows,
             "The socket by which a running server is asked and told."),
     SECTION("tcp", offsetof(struct config, listener.limits), tcp_rows,

@@ -16,7 +16,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "cache/reader.h"
-#include "config/cookie_secrets.h"
+#include "config/secrets.h"
 #include "daemon/cache_file.h"
 #include "daemon/collect.h"
 #include "daemon/control_open.h"
@@ -24,6 +24,7 @@
 #include "daemon/endpoints.h"
 #include "daemon/notify.h"
 #include "daemon/privileges.h"
+#include "daemon/query_log.h"
 #include "daemon/start_log.h"
 #include "daemon/worker.h"
 #include "net/loop.h"
@@ -49,6 +50,7 @@ struct daemon {
     struct control *control;
     usec_t started_at;
     unsigned worker_count;
+    struct querylog *querylog; // NULL: none
     struct worker *workers[CONFIG_WORKERS_MAX];
 };
 
@@ -83,12 +85,15 @@ static int load(struct daemon *daemon, struct config *config, struct config_erro
 {
     struct policy_options *policy = &config->engine.policy;
 
-    if (daemon->loader->load(daemon->loader->context, config, error) != E_OK)
+    if (daemon->loader->load(daemon->loader->context, config, error) != E_OK ||
+        query_log_read_key(&config->querylog, error) != E_OK)
         return E_INVALID;
     if (!policy->cookies.enabled)
         return E_OK;
     if (*policy->cookies.secret_file)
-        return cookie_secrets_read(&policy->cookie_secrets, policy->cookies.secret_file, error);
+        return secrets_read(policy->cookie_secrets.keys, POLICY_COOKIE_SECRETS_MAX,
+                            &policy->cookie_secrets.count, "cookies.secret-file",
+                            policy->cookies.secret_file, error);
     policy->cookie_secrets.count = 1;
     policy->cookie_secrets.keys[0] = daemon->cookie_secret;
     return E_OK;
@@ -242,7 +247,9 @@ static void set_rules(const struct daemon *daemon, struct worker *worker,
 static int start_workers(struct daemon *daemon)
 {
     for (unsigned i = 0; i < daemon->worker_count; i++) {
-        daemon->workers[i] = worker_new(daemon->config, daemon->plan, daemon->cache, daemon->log);
+        daemon->workers[i] =
+            worker_new(daemon->config, daemon->plan, daemon->cache, daemon->log,
+                       daemon->querylog ? querylog_ring_of(daemon->querylog, i) : NULL);
         if (!daemon->workers[i])
             return E_NOMEM;
         list_for_each(node, &daemon->endpoints) {
@@ -506,6 +513,15 @@ static void abandon(struct daemon *daemon, struct reload *reload)
     free(reload->config);
 }
 
+// The key but for the file that it is from: without one it is another each time.
+static bool is_other_query_log(const struct querylog_options *a, const struct querylog_options *b)
+{
+    struct querylog_options same_key = *a;
+
+    same_key.key = b->key;
+    return memcmp(&same_key, b, sizeof(same_key)) != 0;
+}
+
 static void log_not_applied(const struct daemon *daemon, const struct reload *reload)
 {
     const struct config *config = reload->config;
@@ -520,6 +536,8 @@ static void log_not_applied(const struct daemon *daemon, const struct reload *re
         strcmp(config->control.group, daemon->config->control.group) != 0)
         log_warning(daemon->log, "daemon",
                     "control: another socket or group takes a restart to apply");
+    if (is_other_query_log(&config->querylog, &daemon->config->querylog))
+        log_warning(daemon->log, "daemon", "query-log: changes take a restart to apply");
 }
 
 // By which path its URL goes from now on.
@@ -572,6 +590,8 @@ static void apply(struct daemon *daemon, struct reload *reload)
     daemon->config = reload->config;
     pthread_mutex_unlock(&daemon->cache_file);
     daemon->save_at = loop_clock() + daemon->config->engine.cache.persist_interval;
+    if (daemon->querylog)
+        querylog_reopen(daemon->querylog);
     log_configure(daemon->log, &daemon->config->log);
     start_log_dangers(daemon->log, daemon->config, &daemon->endpoints);
 }
@@ -684,6 +704,7 @@ static void deinit(struct daemon *daemon)
 {
     for (unsigned i = 0; i < daemon->worker_count; i++)
         worker_free(daemon->workers[i]);
+    querylog_free(daemon->querylog);
     close_cache(daemon);
     control_socket_close(&daemon->control_socket);
     free_endpoints(&daemon->endpoints);
@@ -719,6 +740,7 @@ static int prepare_start(struct daemon *daemon)
 int daemon_run(const struct daemon_loader *loader)
 {
     struct daemon daemon = {.loader = loader, .config = calloc(1, sizeof(struct config))};
+    struct config_error error;
     sigset_t signals;
     int code;
 
@@ -754,6 +776,12 @@ int daemon_run(const struct daemon_loader *loader)
         log_warning(daemon.log, "daemon",
                     "the limit of open files leaves room for %u TCP connections a worker, not %u",
                     fitting, wanted);
+    if (query_log_open(&daemon.querylog, daemon.config, daemon.worker_count, daemon.log, &error) !=
+        E_OK) {
+        log_error(daemon.log, "daemon", "%s", error.text);
+        log_free(daemon.log);
+        return EXIT_RUNTIME;
+    }
     if (open_cache(&daemon) != E_OK || start_workers(&daemon) != E_OK ||
         start_control(&daemon) != E_OK) {
         log_error(daemon.log, "daemon", "cannot start: out of memory or threads");

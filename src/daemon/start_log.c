@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include "daemon/query_log.h"
 #include "policy/acl.h"
 
 void start_log_endpoint(struct log *log, const struct endpoint *endpoint)
@@ -95,5 +96,6 @@ void start_log(struct log *log, const struct config *config, const struct list *
     log_upstreams(log, &config->upstream);
     list_for_each(node, endpoints)
         start_log_endpoint(log, list_entry(node, struct endpoint, node));
+    query_log_say(&config->querylog, log);
     start_log_dangers(log, config, endpoints);
 }

@@ -63,6 +63,12 @@ static usec_t host_now(void *host)
     return loop_now(&worker->loop);
 }
 
+static usec_t host_clock(void *host)
+{
+    (void)host;
+    return loop_clock();
+}
+
 static uint32_t host_wall_seconds(void *host)
 {
     struct worker *worker = host;
@@ -100,6 +106,7 @@ static void host_post(void *host, struct task *task)
 
 static const struct engine_host_ops host_ops = {
     .now = host_now,
+    .clock = host_clock,
     .wall_seconds = host_wall_seconds,
     .arm = host_arm,
     .disarm = host_disarm,
@@ -110,7 +117,7 @@ static const struct engine_host_ops host_ops = {
 // ---- Life
 
 struct worker *worker_new(const struct config *config, struct upstream_plan *plan,
-                          struct cache *cache, struct log *log)
+                          struct cache *cache, struct log *log, struct querylog_ring *ring)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
 
@@ -137,6 +144,7 @@ struct worker *worker_new(const struct config *config, struct upstream_plan *pla
             .upstream_ops = &upstream_set_ops,
             .upstreams = worker->upstreams,
             .counters = &worker->counters,
+            .querylog = ring,
         });
     if (worker->engine)
         worker->listener = listener_new(&worker->loop, log, &worker->counters, worker->engine,

@@ -12,6 +12,7 @@
 #include "metrics/counters.h"
 #include "metrics/status.h"
 #include "net/tls_server.h"
+#include "querylog/ring.h"
 #include "upstream/plan.h"
 
 struct worker;
@@ -19,10 +20,11 @@ struct worker;
 // What a reload changes for a worker. Made by worker_update_new().
 struct worker_update;
 
-// NULL out of memory. `config` is read, `plan` referenced; `cache` and `log` must outlive the
-// worker.
+// NULL out of memory. `config` is read, `plan` referenced; `cache`, `log` and `ring` (NULL: queries
+// are not written down) must outlive the worker.
 NODISCARD struct worker *worker_new(const struct config *config, struct upstream_plan *plan,
-                                    struct cache *cache, struct log *log);
+                                    struct cache *cache, struct log *log,
+                                    struct querylog_ring *ring);
 
 // Before the worker runs: listens there too; see listener_add().
 NODISCARD int worker_listen(struct worker *worker, const struct listener_address *at, int udp,

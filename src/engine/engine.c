@@ -45,6 +45,7 @@ struct engine *engine_new(const struct engine_setup *setup)
     engine->upstream_ops = setup->upstream_ops;
     engine->upstreams = setup->upstreams;
     engine->counters = setup->counters;
+    engine->querylog = setup->querylog;
     task_init(&engine->stop_reading, on_stop_reading);
     task_init(&engine->ask_late, on_ask_late);
     list_init(&engine->late);
@@ -113,6 +114,7 @@ static void turn_away(struct query *query, uint16_t rcode)
     else if (rcode == DNS_RCODE_BADVERS)
         counter = COUNTER_queries_badvers;
     counter_inc(query->engine->counters, counter);
+    query->outcome = QUERYLOG_REFUSED;
     query_reply_empty(query, rcode, -1, NULL);
 }
 
@@ -144,6 +146,7 @@ static bool answer_about_cookie(struct query *query, const struct dns_message *m
         message->count[DNS_AUTHORITY] != 0)
         return false;
     counter_inc(query->engine->counters, COUNTER_queries_local);
+    query->outcome = QUERYLOG_LOCAL;
     query_reply_empty(
         query, query->cookie.state == POLICY_COOKIE_BAD ? DNS_RCODE_BADCOOKIE : DNS_RCODE_NOERROR,
         -1, NULL);
@@ -188,16 +191,25 @@ static enum policy_limit_verdict check_limit(struct engine *engine,
     return policy_limit_check(&engine->limit, limit, &client->source, engine_now(engine));
 }
 
+static void stay_silent(struct query *query, const struct dns_message *message)
+{
+    if (UNLIKELY(query->logged))
+        query_read(query, message);
+    query_record(query, query->engine->reply, 0);
+    query->client.ops->answer(&query->client, NULL, 0);
+}
+
 // Whatever the query is: nobody from elsewhere learns more than that.
 static void refuse_client(struct engine *engine, const struct engine_client *client,
                           const struct dns_message *message)
 {
-    struct query query = {.engine = engine, .client = *client};
+    struct query query = {.engine = engine, .client = *client, .outcome = QUERYLOG_REFUSED};
 
     counter_inc(engine->counters, COUNTER_queries_not_allowed);
+    query_record_begin(&query, message->size);
     if (engine->options.policy.refuse == POLICY_REFUSE_DROP ||
         check_limit(engine, client, POLICY_COOKIE_NONE) != POLICY_LIMIT_PASS) {
-        client->ops->answer(client, NULL, 0);
+        stay_silent(&query, message);
         return;
     }
     query_read(&query, message);
@@ -218,11 +230,12 @@ static void reply_limited(struct engine *engine, const struct engine_client *cli
                           const struct dns_message *message, const struct policy_cookie *cookie,
                           enum policy_limit_verdict verdict)
 {
-    struct query query = {.engine = engine, .client = *client};
+    struct query query = {.engine = engine, .client = *client, .outcome = QUERYLOG_LIMITED};
 
+    query_record_begin(&query, message->size);
     if (verdict == POLICY_LIMIT_DROP) {
         counter_inc(engine->counters, COUNTER_queries_limited_dropped);
-        client->ops->answer(client, NULL, 0);
+        stay_silent(&query, message);
         return;
     }
     counter_inc(engine->counters, COUNTER_queries_limited_slipped);
@@ -239,9 +252,10 @@ static void reply_limited(struct engine *engine, const struct engine_client *cli
 static void overload(struct engine *engine, const struct engine_client *client,
                      const struct dns_message *message, const struct policy_cookie *cookie)
 {
-    struct query query = {.engine = engine, .client = *client};
+    struct query query = {.engine = engine, .client = *client, .outcome = QUERYLOG_LIMITED};
 
     counter_inc(engine->counters, COUNTER_queries_overload);
+    query_record_begin(&query, message->size);
     set_cookie(&query, cookie);
     query_read(&query, message);
     query_reply_outside(&query, DNS_RCODE_SERVFAIL, DNS_EDE_OTHER, "too many queries in flight");
@@ -319,6 +333,7 @@ void engine_query(struct engine *engine, const struct engine_client *client, con
     }
     query->engine = engine;
     query->client = *client;
+    query_record_begin(query, size);
     set_cookie(query, cookie);
     engine->in_flight++;
     begin(query, &view, parsed);

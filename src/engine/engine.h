@@ -30,6 +30,7 @@
 #include "engine/options.h"
 #include "engine/upstream.h"
 #include "metrics/counters.h"
+#include "querylog/ring.h"
 
 enum engine_transport { ENGINE_UDP, ENGINE_TCP, ENGINE_TLS, ENGINE_HTTP };
 
@@ -57,7 +58,8 @@ struct engine_client {
 // What the engine needs of the worker that it runs in; all but `post` in its own thread.
 struct engine_host_ops {
     usec_t (*now)(void *host);            // the time of this turn
-    uint32_t (*wall_seconds)(void *host); // the same by the wall clock
+    usec_t (*clock)(void *host);          // and of this moment
+    uint32_t (*wall_seconds)(void *host); // the turn's by the wall clock
     void (*arm)(void *host, struct wheel_timer *timer, usec_t due);
     void (*disarm)(void *host, struct wheel_timer *timer);
     void (*at_turn_end)(void *host, struct task *task);
@@ -73,6 +75,7 @@ struct engine_setup {
     const struct upstream_ops *upstream_ops;
     void *upstreams;
     struct counters *counters;
+    struct querylog_ring *querylog; // where queries are written down; NULL: nowhere
 };
 
 // NULL out of memory. The thread that runs it must be a reader of the cache (cache/reader.h).
