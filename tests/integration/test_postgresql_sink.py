@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from lib import postgresql
-from lib.postgresql import AGAIN, OK, PASSWORD, CommitCutter, Postgresql, Sink
-from lib.run_once import binary_of
+from lib.postgresql import AGAIN, OK, PASSWORD, CommitCutter, kept, tables
 from lib.timing import scaled, wait_until
 
 pytestmark = pytest.mark.skipif(not postgresql.programs(), reason="needs PostgreSQL's server")
@@ -16,55 +15,18 @@ pytestmark = pytest.mark.skipif(not postgresql.programs(), reason="needs Postgre
 DAY = 86400 * 10**6
 NOON = int(datetime.datetime(2026, 1, 31, 12, tzinfo=datetime.timezone.utc).timestamp()) * 10**6
 
-COUNTS = "SELECT count(*), count(DISTINCT name) FROM sotto.queries"
-
 # A call may take two seconds, and then a statement.
 LONGEST_CALL = 4
 
 
-@pytest.fixture(scope="session")
-def template():
-    made = postgresql.Template()
-    yield made
-    made.remove()
+@pytest.fixture
+def server(start_postgresql):
+    return start_postgresql()
 
 
 @pytest.fixture
-def start_server(template):
-    servers = []
-
-    def start(**settings) -> Postgresql:
-        servers.append(Postgresql(template, **settings))
-        return servers[-1]
-
-    yield start
-    for server in servers:
-        server.clean_up()
-
-
-@pytest.fixture
-def server(start_server):
-    return start_server()
-
-
-@pytest.fixture
-def open_sink(request, tmp_path):
-    tool = binary_of(request).parent / "tests/tools/postgresql_sink"
-    if not tool.exists():
-        pytest.skip("needs a build with -Dtests=true")
-    sinks = []
-
-    def start(url, **options) -> Sink:
-        folder = tmp_path / f"sink-{len(sinks)}"
-        folder.mkdir()
-        sinks.append(Sink(tool, folder, url, **options))
-        return sinks[-1]
-
-    yield start
-    for sink in sinks:
-        if not sink.process.stdin.closed:
-            sink.close()
-        print(sink.last_log)
+def open_sink(open_postgresql_sink):
+    return open_postgresql_sink
 
 
 @pytest.fixture
@@ -73,17 +35,6 @@ def sink(server, open_sink):
     one = open_sink(server.url(), password=PASSWORD)
     wait_until(lambda: one.do("tick") and tables(server), 10, "it has made its tables")
     return one
-
-
-def tables(server) -> bool:
-    return server.value("SELECT to_regclass('sotto.writers') IS NOT NULL") == "t"
-
-
-def kept(server) -> int:
-    """How many; each of them once."""
-    [[rows, names]] = server.ask(COUNTS)
-    assert rows == names, "some are doubled"
-    return int(rows)
 
 
 def partitions(server) -> list[str]:
@@ -352,8 +303,8 @@ def test_password_file_that_is_not_there(open_sink, server, tmp_path):
 
 
 @pytest.fixture
-def tls_server(start_server, identity):
-    server = start_server()
+def tls_server(start_postgresql, identity):
+    server = start_postgresql()
     server.stop()
     for name, source in (("cert.pem", identity.chain_path), ("key.pem", identity.key_path)):
         path = server.folder / name

@@ -156,6 +156,18 @@ class Postgresql:
         return thread
 
 
+def tables(server: Postgresql) -> bool:
+    """Whether they are there."""
+    return server.value("SELECT to_regclass('sotto.writers') IS NOT NULL") == "t"
+
+
+def kept(server: Postgresql) -> int:
+    """How many records; each of them once."""
+    [[rows, names]] = server.ask("SELECT count(*), count(DISTINCT name) FROM sotto.queries")
+    assert rows == names, "some are doubled"
+    return int(rows)
+
+
 class CommitCutter:
     """Between a client and the server: lets a COMMIT through, and not the word that it is done."""
 
@@ -196,6 +208,54 @@ class CommitCutter:
     def stop(self) -> None:
         self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
+
+
+class Store:
+    """tests/tools/postgresql_store.c: its own process, asked line by line."""
+
+    def __init__(self, tool: Path, url: str, password_file=""):
+        environment = {**os.environ, **sanitizer_environment(), "HOME": "/nonexistent"}
+        self.process = subprocess.Popen(
+            [str(tool), url, str(password_file)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={key: value for key, value in environment.items() if not key.startswith("PG")},
+        )
+        self._read()
+        self.opened = self.reason  # "", or why not
+
+    def _read(self) -> list[list[str]]:
+        rows = []
+        while not (line := self.process.stdout.readline()).startswith("= "):
+            assert line, self.process.stderr.read()
+            rows.append(line[:-1].split("\t"))
+        _, code, milliseconds, self.reason = line[:-1].split(" ", 3)
+        self.code, self.seconds = int(code), int(milliseconds) / 1000
+        return rows
+
+    def ask(self, *words, code=OK) -> list[list[str]]:
+        self.process.stdin.write(" ".join(map(str, words)) + "\n")
+        self.process.stdin.flush()
+        rows = self._read()
+        assert self.code == code, self.reason
+        return rows
+
+    def filter(self, **conditions) -> None:
+        """These and no others."""
+        self.ask("filter")
+        for key, value in conditions.items():
+            self.ask("filter", key, value)
+
+    def close(self) -> None:
+        self.process.stdin.close()
+        said = self.process.stderr.read()
+        self.process.wait(scaled(10))
+        self.process.stdout.close()
+        self.process.stderr.close()
+        assert not SANITIZER_COMPLAINT.search(said), said
+        assert self.process.returncode == 0, said
 
 
 class Sink:
