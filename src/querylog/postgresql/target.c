@@ -110,6 +110,8 @@ static void show(struct postgresql_target *target)
     const char *hosts = value_of(target, "host", value_of(target, "hostaddr", ""));
     const char *ports = value_of(target, "port", "");
 
+    if (ports[strspn(ports, ",")] == '\0') // several hosts, none with a port
+        ports = "";
     snprintf(target->shown, sizeof(target->shown), "postgresql://%s%s%s%s%s/%s", user,
              *user ? "@" : "", hosts, *ports ? ":" : "", ports, value_of(target, "dbname", ""));
 }

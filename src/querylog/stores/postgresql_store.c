@@ -414,6 +414,7 @@ static bool take_top(void *context, const PGresult *row)
     return true; // the rest is not much
 }
 
+// NOLINTNEXTLINE(readability-function-size): the parameters are the interface's
 static int ask_top(void *state, const struct store_filter *filter, enum store_top_kind kind,
                    uint32_t limit, usec_t deadline, store_top_fn *each, void *context,
                    uint64_t *distinct, char reason[STORE_REASON_SIZE])
