@@ -67,7 +67,7 @@ void postgresql_target_refresh(struct postgresql_target *target)
 
 #define NO_PASSWORDS                                                                               \
     "the URL has a password in it, where others can see it: write it into a file, and name that "  \
-    "instead"
+    "as password-file"
 
 // Before libpq reads it, as libpq quotes parts of what it does not understand.
 static bool has_password(const char *url)

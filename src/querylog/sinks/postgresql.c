@@ -169,7 +169,7 @@ static void tell_no_connection(struct sink *sink, const struct postgresql_connec
     char hint[QUERYLOG_PATH_SIZE + 80] = "";
 
     if (connected->wants_password)
-        snprintf(hint, sizeof(hint), "; write it into a file, and name that with the URL");
+        snprintf(hint, sizeof(hint), "; write it into a file, and name that as password-file");
     else if (connected->used_password && *sink->target.password_file)
         snprintf(hint, sizeof(hint), "; look at the user, and at the password in %s",
                  sink->target.password_file);

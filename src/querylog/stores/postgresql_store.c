@@ -52,7 +52,7 @@ static int connect_to_server(struct postgresql_store *store, char reason[STORE_R
     else if (postgresql_do(store->conn, session, SMALL_LIMIT, &problem) == E_OK)
         return E_OK;
     if (PQconnectionNeedsPassword(store->conn))
-        hint = "; write it into a file, and name that with the URL";
+        hint = "; write it into a file, and name that as password-file";
     else if (PQconnectionUsedPassword(store->conn))
         hint = "; look at the user and the password";
     reason_give(E_SYSTEM, reason, STORE_REASON_SIZE, "%.80s: %.150s%s", store->target.shown,
