@@ -18,7 +18,7 @@
 #define CONFIG_WORKERS_MAX 256
 
 // Plain values: a snapshot is a copy, and as unused octets are zero, two are equal if memcmp() says
-// so. Large (about 2.5 MB, most of it never touched): keep it off the stack, and take it from
+// so. Large (about 3 MB, most of it never touched): keep it off the stack, and take it from
 // calloc().
 struct config {
     bool filled; // it has been in use
@@ -100,7 +100,8 @@ NONNULL NODISCARD int config_set_cache_size(struct config *config, const char *t
                                             struct config_error *error);
 
 // What can only be said of the whole: the cache's settings agree; there is a listener and a server;
-// no listen address stands there twice; bootstrap servers are given by address, and there is one if
+// no listen address stands there twice, and none has keys
+// that mean nothing there; bootstrap servers are given by address, and there is one if
 // a server is given by name; CA files and the cookies' secrets can be read; encrypted listeners
 // have certificates with their keys. E_INVALID with the error.
 NONNULL NODISCARD int config_check(const struct config *config, struct config_error *error);

@@ -217,31 +217,42 @@ static uint32_t fit_descriptors(const struct daemon *daemon, uint32_t wanted)
 // A place may be for one of the two kinds of sockets that an endpoint has.
 static const uint32_t socket_kinds[] = {LISTENER_UDP, LISTENER_STREAM};
 
-// The rules for one kind of an endpoint's sockets, and what they are for. False: it has none.
-static bool rules_of(const struct endpoint *endpoint, const struct listener_options *options,
-                     uint32_t kind, struct listener_address *at, struct listener_rules *rules)
+// The rules for one kind of an endpoint's sockets, the options', and what they are for. NULL: it
+// has none of the kind.
+static const struct listener_rules *rules_of(const struct endpoint *endpoint,
+                                             const struct listener_options *options, uint32_t kind,
+                                             struct listener_address *at)
 {
+    static const struct listener_rules none;
     const struct listener_place *place;
 
     *at = endpoint_at(endpoint);
     at->transports &= kind;
+    if (at->transports == 0)
+        return NULL;
     place = listener_place_at(options, &endpoint->wanted.address, at->transports);
-    *rules = place ? place->rules : (struct listener_rules){0};
-    if (place && (at->transports & LISTENER_ANY_HTTP))
+    if (!place)
+        return &none;
+    if (at->transports & LISTENER_ANY_HTTP)
         memcpy(at->path, place->at.path, sizeof(at->path));
-    return at->transports != 0;
+    return &place->rules;
 }
 
 // Before the workers run.
-static void set_rules(const struct daemon *daemon, struct worker *worker,
-                      const struct endpoint *endpoint)
+static int set_rules(const struct daemon *daemon, struct worker *worker,
+                     const struct endpoint *endpoint)
 {
-    struct listener_address at;
-    struct listener_rules rules;
+    const struct config *config = daemon->config;
 
-    for (size_t i = 0; i < ARRAY_LEN(socket_kinds); i++)
-        if (rules_of(endpoint, &daemon->config->listener, socket_kinds[i], &at, &rules))
-            worker_set_rules(worker, &at, &rules);
+    for (size_t i = 0; i < ARRAY_LEN(socket_kinds); i++) {
+        struct listener_address at;
+        const struct listener_rules *rules =
+            rules_of(endpoint, &config->listener, socket_kinds[i], &at);
+
+        if (rules && worker_set_rules(worker, &at, rules, &config->engine.policy) != E_OK)
+            return E_NOMEM;
+    }
+    return E_OK;
 }
 
 static int start_workers(struct daemon *daemon)
@@ -260,9 +271,9 @@ static int start_workers(struct daemon *daemon)
 
             endpoint->udp[i] = endpoint->tcp[i] = -1;
             if (worker_listen(daemon->workers[i], &at, udp, tcp, endpoint_tls_server(endpoint)) !=
-                E_OK)
+                    E_OK ||
+                set_rules(daemon, daemon->workers[i], endpoint) != E_OK)
                 return E_SYSTEM;
-            set_rules(daemon, daemon->workers[i], endpoint);
         }
     }
     for (unsigned i = 0; i < daemon->worker_count; i++)
@@ -415,16 +426,16 @@ static uint32_t still_wanted(const struct daemon *daemon, const struct listener_
 static int prepare_rules(const struct list *endpoints, const struct listener_options *options,
                          struct worker_update *update)
 {
-    struct listener_address at;
-    struct listener_rules rules;
-
     list_for_each(node, endpoints) {
         const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
 
-        for (size_t i = 0; i < ARRAY_LEN(socket_kinds); i++)
-            if (rules_of(endpoint, options, socket_kinds[i], &at, &rules) &&
-                worker_update_rules(update, &at, &rules) != E_OK)
+        for (size_t i = 0; i < ARRAY_LEN(socket_kinds); i++) {
+            struct listener_address at;
+            const struct listener_rules *rules = rules_of(endpoint, options, socket_kinds[i], &at);
+
+            if (rules && worker_update_rules(update, &at, rules) != E_OK)
                 return E_NOMEM;
+        }
     }
     return E_OK;
 }

@@ -37,7 +37,8 @@ struct change {
     struct listener_address at;
     int udp, tcp; // -1: none
     struct tls_server *tls;
-    struct listener_rules rules;
+    const struct listener_rules *rules;
+    struct policy_rules *policy; // NULL: the general one
 };
 
 struct worker_update {
@@ -172,10 +173,16 @@ int worker_listen(struct worker *worker, const struct listener_address *at, int 
     return listener_add(worker->listener, at, udp, tcp, tls);
 }
 
-void worker_set_rules(struct worker *worker, const struct listener_address *at,
-                      const struct listener_rules *rules)
+int worker_set_rules(struct worker *worker, const struct listener_address *at,
+                     const struct listener_rules *rules, const struct policy_options *general)
 {
-    listener_set_rules(worker->listener, at, rules);
+    struct policy_rules *policy;
+
+    if (policy_rules_new(&policy, general, &rules->policy) != E_OK)
+        return E_NOMEM;
+    listener_set_rules(worker->listener, at, rules, policy);
+    policy_rules_unref(policy);
+    return E_OK;
 }
 
 static void *run(void *arg)
@@ -277,6 +284,7 @@ void worker_update_free(struct worker_update *update)
         if (change->tcp >= 0)
             close(change->tcp);
         tls_server_unref(change->tls);
+        policy_rules_unref(change->policy);
         free(change);
     }
     upstream_plan_unref(update->plan);
@@ -326,8 +334,8 @@ int worker_update_rules(struct worker_update *update, const struct listener_addr
 
     if (!change)
         return E_NOMEM;
-    change->rules = *rules;
-    return E_OK;
+    change->rules = rules;
+    return policy_rules_new(&change->policy, &update->engine.policy, &rules->policy);
 }
 
 static void apply_change(struct worker *worker, struct change *change)
@@ -337,7 +345,7 @@ static void apply_change(struct worker *worker, struct change *change)
         listener_remove(worker->listener, &change->at.address, change->at.transports);
         return;
     case CHANGE_RULES:
-        listener_set_rules(worker->listener, &change->at, &change->rules);
+        listener_set_rules(worker->listener, &change->at, change->rules, change->policy);
         return;
     case CHANGE_LISTEN:
         if (listener_add(worker->listener, &change->at, change->udp, change->tcp, change->tls) !=

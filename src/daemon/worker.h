@@ -30,9 +30,11 @@ NODISCARD struct worker *worker_new(const struct config *config, struct upstream
 NODISCARD int worker_listen(struct worker *worker, const struct listener_address *at, int udp,
                             int tcp, struct tls_server *tls);
 
-// The same for rules; see listener_set_rules().
-NONNULL void worker_set_rules(struct worker *worker, const struct listener_address *at,
-                              const struct listener_rules *rules);
+// The same for rules; see listener_set_rules(). `general` is the policy where they say nothing.
+// E_NOMEM.
+NONNULL NODISCARD int worker_set_rules(struct worker *worker, const struct listener_address *at,
+                                       const struct listener_rules *rules,
+                                       const struct policy_options *general);
 
 // Starts the thread. E_SYSTEM.
 NONNULL NODISCARD int worker_start(struct worker *worker);
@@ -46,7 +48,7 @@ NODISCARD int worker_update_listen(struct worker_update *update, const struct li
                                    int udp, int tcp, struct tls_server *tls);
 NONNULL NODISCARD int worker_update_unlisten(struct worker_update *update,
                                              const struct address *address, uint32_t transports);
-// The rules that hold there from now on. E_NOMEM.
+// The rules that hold there from now on; they must stay until the update is applied. E_NOMEM.
 NONNULL NODISCARD int worker_update_rules(struct worker_update *update,
                                           const struct listener_address *at,
                                           const struct listener_rules *rules);

@@ -71,7 +71,7 @@ void engine_free(struct engine *engine)
 void engine_configure(struct engine *engine, const struct engine_options *options)
 {
     engine->options = *options;
-    policy_acl_compile(&engine->allowed, options->policy.allow, options->policy.allow_count);
+    policy_rules_compile(&engine->rules, &options->policy, NULL);
     engine->queries.limit = MAX((size_t)options->max_in_flight, engine->queries.made);
     engine->flights.limit = MAX((size_t)options->max_in_flight, engine->flights.made);
 }
@@ -181,10 +181,11 @@ static bool is_to_be_ignored(const struct dns_message *message, int parsed)
 }
 
 static enum policy_limit_verdict check_limit(struct engine *engine,
+                                             const struct policy_rules *rules,
                                              const struct engine_client *client,
                                              enum policy_cookie_state cookie)
 {
-    const struct policy_rate_limit *limit = &engine->options.policy.rate_limit;
+    const struct policy_rate_limit *limit = &rules->rate_limit;
 
     if (limit->rate == 0 || client->transport != ENGINE_UDP || cookie == POLICY_COOKIE_VALID)
         return POLICY_LIMIT_PASS;
@@ -200,15 +201,15 @@ static void stay_silent(struct query *query, const struct dns_message *message)
 }
 
 // Whatever the query is: nobody from elsewhere learns more than that.
-static void refuse_client(struct engine *engine, const struct engine_client *client,
-                          const struct dns_message *message)
+static void refuse_client(struct engine *engine, const struct policy_rules *rules,
+                          const struct engine_client *client, const struct dns_message *message)
 {
     struct query query = {.engine = engine, .client = *client, .outcome = QUERYLOG_REFUSED};
 
     counter_inc(engine->counters, COUNTER_queries_not_allowed);
     query_record_begin(&query, message->size);
-    if (engine->options.policy.refuse == POLICY_REFUSE_DROP ||
-        check_limit(engine, client, POLICY_COOKIE_NONE) != POLICY_LIMIT_PASS) {
+    if (rules->refuse == POLICY_REFUSE_DROP ||
+        check_limit(engine, rules, client, POLICY_COOKIE_NONE) != POLICY_LIMIT_PASS) {
         stay_silent(&query, message);
         return;
     }
@@ -281,6 +282,7 @@ static void read_cookie(struct engine *engine, const struct engine_client *clien
 // What a query's cookie says, and whether it may go on by the rate limit; if not it is answered.
 // Out of line: most queries have no options, and most servers no limit.
 __attribute__((noinline)) static bool pass_limit(struct engine *engine,
+                                                 const struct policy_rules *rules,
                                                  const struct engine_client *client,
                                                  const struct dns_message *message,
                                                  struct policy_cookie *cookie)
@@ -289,14 +291,14 @@ __attribute__((noinline)) static bool pass_limit(struct engine *engine,
 
     cookie->state = POLICY_COOKIE_NONE;
     read_cookie(engine, client, message, cookie);
-    verdict = check_limit(engine, client, cookie->state);
+    verdict = check_limit(engine, rules, client, cookie->state);
     if (verdict != POLICY_LIMIT_PASS)
         reply_limited(engine, client, message, cookie, verdict);
     return verdict == POLICY_LIMIT_PASS;
 }
 
-void engine_query(struct engine *engine, const struct engine_client *client, const uint8_t *message,
-                  size_t size)
+void engine_query(struct engine *engine, const struct policy_rules *rules,
+                  const struct engine_client *client, const uint8_t *message, size_t size)
 {
     static const enum counter received[] = {
         [ENGINE_UDP] = COUNTER_queries_udp,
@@ -309,19 +311,21 @@ void engine_query(struct engine *engine, const struct engine_client *client, con
     struct policy_cookie room, *cookie = NULL;
     int parsed = dns_message_parse(&view, message, size);
 
+    if (!rules)
+        rules = &engine->rules;
     counter_inc(engine->counters, received[client->transport]);
     if (is_to_be_ignored(&view, parsed)) {
         counter_inc(engine->counters, COUNTER_queries_ignored);
         client->ops->answer(client, NULL, 0);
         return;
     }
-    if (UNLIKELY(!policy_acl_allows(&engine->allowed, &client->source))) {
-        refuse_client(engine, client, &view);
+    if (UNLIKELY(!policy_acl_allows(&rules->allowed, &client->source))) {
+        refuse_client(engine, rules, client, &view);
         return;
     }
-    if (UNLIKELY(view.options_size > 0 || engine->options.policy.rate_limit.rate > 0)) {
+    if (UNLIKELY(view.options_size > 0 || rules->rate_limit.rate > 0)) {
         cookie = &room;
-        if (!pass_limit(engine, client, &view, cookie))
+        if (!pass_limit(engine, rules, client, &view, cookie))
             return;
     }
     // After a reload the slab may hold more than the limit.

@@ -30,6 +30,7 @@
 #include "engine/options.h"
 #include "engine/upstream.h"
 #include "metrics/counters.h"
+#include "policy/rules.h"
 #include "querylog/ring.h"
 
 enum engine_transport { ENGINE_UDP, ENGINE_TCP, ENGINE_TLS, ENGINE_HTTP };
@@ -87,9 +88,10 @@ void engine_free(struct engine *engine);
 // For a reload: queries that come from now on are answered by these.
 NONNULL void engine_configure(struct engine *engine, const struct engine_options *options);
 
-// Takes a message from a client. The bytes are the caller's again afterwards.
-NONNULL void engine_query(struct engine *engine, const struct engine_client *client,
-                          const uint8_t *message, size_t size);
+// Takes a message from a client, who is judged by the listener's own rules, or by those of the
+// engine's options (NULL). Bytes and rules are the caller's again afterwards.
+void engine_query(struct engine *engine, const struct policy_rules *rules,
+                  const struct engine_client *client, const uint8_t *message, size_t size);
 
 // Queries that have not been answered yet.
 NONNULL unsigned engine_in_flight(const struct engine *engine);

@@ -4,7 +4,6 @@
 #include "base/slab.h"
 #include "cache/negative_limit.h"
 #include "engine/engine.h"
-#include "policy/acl.h"
 #include "policy/cookie.h"
 #include "policy/limit.h"
 #include "policy/local.h"
@@ -14,7 +13,7 @@
 
 struct engine {
     struct engine_options options;
-    struct policy_acl allowed; // compiled from the options
+    struct policy_rules rules; // of listeners that have none of their own
     struct cache *cache;
     const struct engine_host_ops *host_ops;
     void *host;

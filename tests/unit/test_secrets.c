@@ -87,7 +87,7 @@ static void test_mistakes(void **state)
         {"000102030405060708090a0b0c0d0e0g", hex},
         {ONE "\nx\n", hex},
         {ONE "\n" TWO "\n" ONE "\n", ": more than two secrets"},
-        {ZEROS_400, ": too large to be two secrets"},
+        {ZEROS_400, ": too large to be secrets"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
