@@ -7,6 +7,7 @@
 #include "base/reason.h"
 #include "dns/tables.h"
 #include "querylog/postgresql/exchange.h"
+#include "querylog/postgresql/rows.h"
 #include "querylog/postgresql/schema.h"
 #include "querylog/postgresql/target.h"
 #include "querylog/stores/postgresql_question.h"
@@ -450,7 +451,7 @@ static int ask_top(void *state, const struct store_filter *filter, enum store_to
 // The server counts latencies in classes, each 4 % wide: what stands for one is at most 2 % off.
 // CLASSES_MAX: ln(2^31) * 25, and some.
 #define CLASS "round(ln(latency::float8 + 1) * 25)::integer"
-#define CLASS_LATENCY "round(exp(c / 25.0::float8) - 1)::bigint"
+#define CLASS_LATENCY "round(exp(class / 25.0::float8) - 1)::bigint"
 #define CLASSES_MAX 560
 
 struct figures {
@@ -513,10 +514,10 @@ static bool take_figures(void *context, const PGresult *row)
     return true;
 }
 
-// `interval`: the SQL of a record's number.
+// `bin`: the SQL of a record's time, rounded down to where its interval begins.
 static int ask_figures(struct postgresql_store *store, const struct store_filter *filter,
-                       const char *interval, usec_t deadline, struct figures *figures,
-                       char reason[STORE_REASON_SIZE])
+                       const char *bin, const struct store_series *series, usec_t deadline,
+                       struct figures *figures, char reason[STORE_REASON_SIZE])
 {
     struct postgresql_question question;
     int rc;
@@ -527,14 +528,16 @@ static int ask_figures(struct postgresql_store *store, const struct store_filter
     if ((rc = begin(store, deadline, reason)) != E_OK ||
         (rc = start_question(&question, reason)) != E_OK)
         return rc;
-    postgresql_question_say(&question,
-                            "SELECT i, outcome, c, " CLASS_LATENCY
-                            ", n, slowest, " MICROSECONDS("oldest") ", " MICROSECONDS(
-                                "newest") " FROM (SELECT %s AS i, outcome, " CLASS
-                                          " AS c, count(*) AS n,"
-                                          " max(latency) AS slowest, min(time) AS oldest, "
-                                          "max(time) AS newest FROM sotto.queries",
-                            interval);
+    postgresql_question_say(
+        &question,
+        "SELECT (" MICROSECONDS(
+            "bin") " - %" PRIu64 ") / %" PRIu64 ", outcome, class,"
+                   " " CLASS_LATENCY ", count, slowest, " MICROSECONDS("oldest") ", " MICROSECONDS(
+                       "newest") " FROM (SELECT %s AS bin, outcome, " CLASS
+                                 " AS class, count(*) AS count,"
+                                 " max(latency) AS slowest, min(time) AS oldest, max(time) AS "
+                                 "newest FROM sotto.queries",
+        series->start, series->width, bin);
     postgresql_question_where(&question, filter);
     postgresql_question_say(&question, " GROUP BY 1, 2, 3) AS counted ORDER BY 1");
     rc = ask(store, &question, deadline, take_figures, figures, reason);
@@ -548,25 +551,31 @@ static int ask_series(void *state, const struct store_filter *filter,
 {
     struct figures result = {.figures = figures, .count = series->count};
     struct store_filter bounded = *filter;
-    uint64_t end;
-    char interval[160];
+    struct store_series asked = {
+        .start = MIN(series->start, POSTGRESQL_TIME_MAX),
+        .width = MIN(series->width, POSTGRESQL_TIME_MAX),
+    };
+    uint64_t end = asked.width > POSTGRESQL_TIME_MAX / MAX(series->count, 1)
+                       ? UINT64_MAX
+                       : asked.start + asked.width * series->count;
+    char bin[160];
 
     // Records outside would be counted in vain.
-    if (__builtin_mul_overflow(series->width, (uint64_t)series->count, &end) ||
-        __builtin_add_overflow(end, series->start, &end))
-        end = UINT64_MAX;
-    bounded.since = MAX(bounded.since, series->start);
+    bounded.since = MAX(bounded.since, asked.start);
     bounded.until = bounded.until ? MIN(bounded.until, end) : end;
-    snprintf(interval, sizeof(interval), "(" MICROSECONDS("time") " - %" PRIu64 ") / %" PRIu64,
-             (uint64_t)MIN(series->start, INT64_MAX), (uint64_t)MIN(series->width, INT64_MAX));
-    return ask_figures(state, &bounded, interval, deadline, &result, reason);
+    snprintf(bin, sizeof(bin),
+             "date_bin('%" PRIu64 " microseconds', time, 'epoch'::timestamptz"
+             " + interval '%" PRIu64 " microseconds')",
+             asked.width, asked.start);
+    return ask_figures(state, &bounded, bin, &asked, deadline, &result, reason);
 }
 
 static int ask_totals(void *state, const struct store_filter *filter, usec_t deadline,
                       struct store_totals *totals, char reason[STORE_REASON_SIZE])
 {
     struct figures result = {.figures = &totals->figures, .count = 1};
-    int rc = ask_figures(state, filter, "0", deadline, &result, reason);
+    const struct store_series whole = {.start = 0, .width = 1};
+    int rc = ask_figures(state, filter, "'epoch'::timestamptz", &whole, deadline, &result, reason);
 
     totals->oldest = result.oldest;
     totals->newest = result.newest;
