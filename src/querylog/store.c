@@ -15,6 +15,7 @@ struct store {
 
 static const struct store_ops *const stores[] = {
     &store_sqlite,
+    &store_postgresql,
 };
 
 usec_t store_now(void)
@@ -42,7 +43,9 @@ struct store *store_open(const char *url, const char *password_file, char reason
 
     if (!ops) {
         reason_give(E_INVALID, reason, STORE_REASON_SIZE,
-                    "%.200s: not a store that can be asked: write sqlite:///PATH", url);
+                    "%.200s: not a store that can be asked: write sqlite:///PATH or "
+                    "postgresql://USER@HOST/DATABASE",
+                    url);
         return NULL;
     }
     store = calloc(1, sizeof(*store));

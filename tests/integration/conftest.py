@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lib import timing, unprivileged
+from lib import postgresql, timing, unprivileged
 from lib.certs import Authority, certificate_files
 from lib.faulty_dot import FaultyDot
 from lib.peers import FastDot
@@ -198,3 +198,66 @@ def by_nobody(request):
             )
 
         yield wrap
+
+
+@pytest.fixture(scope="session")
+def postgresql_template():
+    made = postgresql.Template()
+    yield made
+    made.remove()
+
+
+@pytest.fixture
+def start_postgresql(postgresql_template):
+    """Start servers: `start_postgresql(shared_buffers="64MB")`, with all settings of its own."""
+    servers = []
+
+    def start(**settings) -> postgresql.Postgresql:
+        servers.append(postgresql.Postgresql(postgresql_template, **settings))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.clean_up()
+
+
+def tool_of(request, name) -> Path:
+    """A program of tests/tools/."""
+    tool = binary_of(request).parent / "tests/tools" / name
+    if not tool.exists():
+        pytest.skip("needs a build with -Dtests=true")
+    return tool
+
+
+@pytest.fixture
+def open_postgresql_sink(request, tmp_path):
+    """Start what drives a sink by hand: `open_postgresql_sink(server.url(), password=PASSWORD)`."""
+    tool = tool_of(request, "postgresql_sink")
+    sinks = []
+
+    def start(url, **options) -> postgresql.Sink:
+        folder = tmp_path / f"sink-{len(sinks)}"
+        folder.mkdir()
+        sinks.append(postgresql.Sink(tool, folder, url, **options))
+        return sinks[-1]
+
+    yield start
+    for sink in sinks:
+        if not sink.process.stdin.closed:
+            sink.close()
+        print(sink.last_log)
+
+
+@pytest.fixture
+def open_postgresql_store(request):
+    """Start what asks the store: `open_postgresql_store(url, password_file)`."""
+    tool = tool_of(request, "postgresql_store")
+    stores = []
+
+    def start(*arguments) -> postgresql.Store:
+        stores.append(postgresql.Store(tool, *arguments))
+        return stores[-1]
+
+    yield start
+    for store in stores:
+        store.close()
