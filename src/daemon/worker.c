@@ -63,6 +63,11 @@ static usec_t host_now(void *host)
     return loop_now(&worker->loop);
 }
 
+static usec_t host_clock(void *host)
+{
+    return loop_clock();
+}
+
 static uint32_t host_wall_seconds(void *host)
 {
     struct worker *worker = host;
@@ -100,6 +105,7 @@ static void host_post(void *host, struct task *task)
 
 static const struct engine_host_ops host_ops = {
     .now = host_now,
+    .clock = host_clock,
     .wall_seconds = host_wall_seconds,
     .arm = host_arm,
     .disarm = host_disarm,
@@ -383,6 +389,8 @@ static void on_status(struct task *task)
     status->queries_tls = counter_get(&worker->counters, COUNTER_queries_tls);
     status->queries_https = counter_get(&worker->counters, COUNTER_queries_https);
     status->upstream_count = upstream_set_status(worker->upstreams, status->upstreams);
+    if (asked->test_upstreams)
+        upstream_set_test(worker->upstreams);
     status->answered = true;
     asked->done(asked);
 }

@@ -17,6 +17,20 @@ static void on_stop_reading(struct task *task)
 
     engine->reading = false;
     cache_reader_offline();
+    // Behind those who send the answers.
+    if (engine->hits_of_turn > 0)
+        engine->host_ops->at_turn_end(engine->host, &engine->count_hits);
+}
+
+// A hit is answered in the turn in which it came; the turn takes them and sends their answers all
+// together. So one look at the clock tells how long they all took.
+static void on_count_hits(struct task *task)
+{
+    struct engine *engine = container_of(task, struct engine, count_hits);
+    usec_t took = engine->host_ops->clock(engine->host) - engine_now(engine);
+
+    histogram_add(&engine->counters->queries.hits, took, engine->hits_of_turn);
+    engine->hits_of_turn = 0;
 }
 
 static void on_ask_late(struct task *task)
@@ -46,6 +60,7 @@ struct engine *engine_new(const struct engine_setup *setup)
     engine->upstreams = setup->upstreams;
     engine->counters = setup->counters;
     task_init(&engine->stop_reading, on_stop_reading);
+    task_init(&engine->count_hits, on_count_hits);
     task_init(&engine->ask_late, on_ask_late);
     list_init(&engine->late);
     cache_negative_limit_init(&engine->negative_limit, cache_secret(setup->cache));
@@ -113,6 +128,7 @@ static void turn_away(struct query *query, uint16_t rcode)
     else if (rcode == DNS_RCODE_BADVERS)
         counter = COUNTER_queries_badvers;
     counter_inc(query->engine->counters, counter);
+    query->outcome = QUERYLOG_REFUSED;
     query_reply_empty(query, rcode, -1, NULL);
 }
 
@@ -131,6 +147,7 @@ static bool answer_locally(struct query *query, const struct dns_message *messag
     if (!policy_answer_local(&local, query->question, message->type, message->class, &answer))
         return false;
     counter_inc(query->engine->counters, COUNTER_queries_local);
+    query->outcome = QUERYLOG_LOCAL;
     query_reply_local(query, &answer);
     return true;
 }
@@ -144,6 +161,7 @@ static bool answer_about_cookie(struct query *query, const struct dns_message *m
         message->count[DNS_AUTHORITY] != 0)
         return false;
     counter_inc(query->engine->counters, COUNTER_queries_local);
+    query->outcome = QUERYLOG_LOCAL;
     query_reply_empty(
         query, query->cookie.state == POLICY_COOKIE_BAD ? DNS_RCODE_BADCOOKIE : DNS_RCODE_NOERROR,
         -1, NULL);
@@ -192,7 +210,7 @@ static enum policy_limit_verdict check_limit(struct engine *engine,
 static void refuse_client(struct engine *engine, const struct engine_client *client,
                           const struct dns_message *message)
 {
-    struct query query = {.engine = engine, .client = *client};
+    struct query query = {.engine = engine, .client = *client, .outcome = QUERYLOG_REFUSED};
 
     counter_inc(engine->counters, COUNTER_queries_not_allowed);
     if (engine->options.policy.refuse == POLICY_REFUSE_DROP ||
@@ -218,7 +236,7 @@ static void reply_limited(struct engine *engine, const struct engine_client *cli
                           const struct dns_message *message, const struct policy_cookie *cookie,
                           enum policy_limit_verdict verdict)
 {
-    struct query query = {.engine = engine, .client = *client};
+    struct query query = {.engine = engine, .client = *client, .outcome = QUERYLOG_LIMITED};
 
     if (verdict == POLICY_LIMIT_DROP) {
         counter_inc(engine->counters, COUNTER_queries_limited_dropped);
@@ -239,7 +257,7 @@ static void reply_limited(struct engine *engine, const struct engine_client *cli
 static void overload(struct engine *engine, const struct engine_client *client,
                      const struct dns_message *message, const struct policy_cookie *cookie)
 {
-    struct query query = {.engine = engine, .client = *client};
+    struct query query = {.engine = engine, .client = *client, .outcome = QUERYLOG_LIMITED};
 
     counter_inc(engine->counters, COUNTER_queries_overload);
     set_cookie(&query, cookie);
@@ -301,6 +319,8 @@ void engine_query(struct engine *engine, const struct engine_client *client, con
         client->ops->answer(client, NULL, 0);
         return;
     }
+    query_counts_received(&engine->counters->queries, client->transport,
+                          client->source.family == AF_INET6, view.type);
     if (UNLIKELY(!policy_acl_allows(&engine->allowed, &client->source))) {
         refuse_client(engine, client, &view);
         return;
@@ -319,6 +339,7 @@ void engine_query(struct engine *engine, const struct engine_client *client, con
     }
     query->engine = engine;
     query->client = *client;
+    query->arrived = 0;
     set_cookie(query, cookie);
     engine->in_flight++;
     begin(query, &view, parsed);

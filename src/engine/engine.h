@@ -57,6 +57,7 @@ struct engine_client {
 // What the engine needs of the worker that it runs in; all but `post` in its own thread.
 struct engine_host_ops {
     usec_t (*now)(void *host);            // the time of this turn
+    usec_t (*clock)(void *host);          // the time in truth
     uint32_t (*wall_seconds)(void *host); // the same by the wall clock
     void (*arm)(void *host, struct wheel_timer *timer, usec_t due);
     void (*disarm)(void *host, struct wheel_timer *timer);

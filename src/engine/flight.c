@@ -148,6 +148,7 @@ static void answer_without(struct query *query, const struct cache_key *key)
         return;
     }
     counter_inc(query->engine->counters, COUNTER_queries_overload);
+    query->outcome = QUERYLOG_LIMITED;
     query_reply_empty(query, DNS_RCODE_SERVFAIL, DNS_EDE_OTHER, "too many queries in flight");
 }
 
@@ -164,6 +165,7 @@ static void join(struct query *query, const struct cache_key *key, usec_t until)
     }
     if (flight) {
         counter_inc(engine->counters, COUNTER_queries_joined);
+        query->outcome = QUERYLOG_JOINED;
         wait_for(flight, query, until);
         return;
     }
@@ -179,6 +181,7 @@ static void join(struct query *query, const struct cache_key *key, usec_t until)
 void flight_join(struct query *query, const struct cache_key *key, usec_t stale_at)
 {
     query->arrived = engine_now(query->engine);
+    query->outcome = QUERYLOG_MISS;
     query->deadline = USEC_NEVER;
     query->share = policy_share_slot(cache_secret(query->engine->cache), &query->client.source);
     join(query, key, stale_at);
@@ -221,9 +224,10 @@ static void answer_failure(struct query *query, const struct upstream_result *re
 {
     if (state != CACHE_MISS)
         query_reply_cached(query, state, found);
-    else if (result->reply)
+    else if (result->reply) {
+        query->outcome = QUERYLOG_ERROR;
         query_reply_from(query, result->reply, verdict);
-    else
+    } else
         query_reply_failed(query, result);
 }
 
@@ -423,8 +427,10 @@ static void launch(struct flight *flight)
 
     if (!cache_inflight_join(cache_inflight(engine->cache), &flight->shared, &flight->key)) {
         engine->following++;
-        if (!list_empty(&flight->waiters))
-            counter_inc(engine->counters, COUNTER_queries_joined);
+        if (list_empty(&flight->waiters))
+            return;
+        counter_inc(engine->counters, COUNTER_queries_joined);
+        list_first(&flight->waiters, struct query, node)->outcome = QUERYLOG_JOINED;
         return;
     }
     if (answered_meanwhile(flight))

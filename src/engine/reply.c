@@ -1,10 +1,15 @@
 // Replies: what the client can take, and what it is told by EDNS (RFC 6891, hop by hop).
+#include <assert.h>
 #include <string.h>
 
 #include "base/cursor.h"
 #include "dns/build.h"
 #include "dns/tables.h"
 #include "engine/query.h"
+
+static_assert(QUERYLOG_OUTCOMES == QUERY_OUTCOMES, "each is counted");
+static_assert(QUERYLOG_TRANSPORTS == QUERY_TRANSPORTS && (int)QUERYLOG_HTTPS == (int)ENGINE_HTTP,
+              "and under its name");
 
 // RFC 8467 section 4.2: replies are padded to a multiple of this.
 #define REPLY_PADDING 468
@@ -82,13 +87,30 @@ static struct dns_reply_to reply_to(const struct query *query, const struct dns_
     };
 }
 
+// For the metrics: how the query ended, and how long it took. An rcode that has no place in the
+// reply of a client without EDNS became SERVFAIL.
+__attribute__((always_inline)) static inline void count(const struct query *query, uint16_t rcode)
+{
+    struct engine *engine = query->engine;
+    struct query_counts *counts = &engine->counters->queries;
+
+    if (UNLIKELY(rcode > 15 && !query->has_edns))
+        rcode = DNS_RCODE_SERVFAIL;
+    query_counts_answered(counts, query->outcome, rcode);
+    if (LIKELY(query->arrived == 0))
+        engine->hits_of_turn += query->outcome == QUERYLOG_HIT;
+    else
+        histogram_add(&counts->misses, engine_now(engine) - query->arrived, 1);
+}
+
 // Hands the answer to the client; the query is over.
-static void answer(struct query *query, size_t size)
+static void answer(struct query *query, uint16_t rcode, size_t size)
 {
     struct engine *engine = query->engine;
     const struct engine_client client = query->client;
 
     require(size > 0);
+    count(query, rcode);
     slab_give(&engine->queries, query);
     engine->in_flight--;
     if (get_u16(engine->reply + 2) & DNS_FLAG_TC)
@@ -105,7 +127,8 @@ void query_reply_empty(struct query *query, uint16_t rcode, int ede, const char 
 
     opt.ede = ede;
     opt.ede_text = ede_text;
-    answer(query, dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, rcode));
+    answer(query, rcode,
+           dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, rcode));
 }
 
 static void reply_outside(const struct query *query, uint16_t rcode, int ede, const char *ede_text,
@@ -122,6 +145,7 @@ static void reply_outside(const struct query *query, uint16_t rcode, int ede, co
         size = dns_reply_build_truncated(engine->reply, sizeof(engine->reply), &reply);
     else
         size = dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, rcode);
+    count(query, rcode);
     query->client.ops->answer(&query->client, engine->reply, size);
 }
 
@@ -141,8 +165,9 @@ void query_reply_local(struct query *query, const struct policy_answer *local)
     struct dns_opt opt = opt_for(query);
     struct dns_reply_to reply = reply_to(query, &opt);
 
-    answer(query, dns_reply_build_local(engine->reply, sizeof(engine->reply), &reply, local->rcode,
-                                        local->records, local->record_count));
+    answer(query, local->rcode,
+           dns_reply_build_local(engine->reply, sizeof(engine->reply), &reply, local->rcode,
+                                 local->records, local->record_count));
 }
 
 // RFC 6840 section 5.7 and 5.8: the bit is for those who said that they understand it.
@@ -166,7 +191,7 @@ void query_reply_from(struct query *query, const struct dns_message *from,
     if (engine->options.padding == ENGINE_PADDING_MIRROR &&
         dns_option_find(from, DNS_OPTION_PADDING, &padding))
         opt.padding_exact = (size_t)padding.size + 1;
-    answer(query,
+    answer(query, dns_message_rcode(from),
            dns_reply_build(engine->reply, sizeof(engine->reply), &reply, from, wants_ad(query)));
 }
 
@@ -178,6 +203,7 @@ void query_reply_cached(struct query *query, enum cache_state state,
     struct dns_reply_to reply = reply_to(query, &opt);
     size_t size;
 
+    query->outcome = state == CACHE_STALE ? QUERYLOG_STALE : QUERYLOG_HIT;
     counter_inc(engine->counters, state == CACHE_STALE ? COUNTER_cache_stale : COUNTER_cache_hits);
     if (found->kind == CACHE_FAILURE) {
         query_reply_empty(query, DNS_RCODE_SERVFAIL, DNS_EDE_CACHED_ERROR,
@@ -191,11 +217,12 @@ void query_reply_cached(struct query *query, enum cache_state state,
                            wants_ad(query));
     if (!(get_u16(engine->reply + 2) & DNS_FLAG_TC)) // else its records are not there
         cache_found_set_ttls(found, state, engine->reply);
-    answer(query, size);
+    answer(query, dns_message_rcode(&found->message), size);
 }
 
 void query_reply_failed(struct query *query, const struct upstream_result *result)
 {
     counter_inc(query->engine->counters, COUNTER_queries_failed);
+    query->outcome = QUERYLOG_ERROR;
     query_reply_empty(query, DNS_RCODE_SERVFAIL, (int)result->ede, result->reason);
 }
