@@ -50,6 +50,7 @@ struct admin_http {
     pthread_t thread;
     struct list clients;
     unsigned client_count;
+    bool closed; // one was, in this run
     struct log_limit refusals;
     pthread_mutex_t lock;         // of the options
     struct admin_options options; // token and hosts may change
@@ -101,6 +102,7 @@ static void on_connection(void *context, struct MHD_Connection *connection, void
             return;
         list_remove(&client->node);
         http->client_count--;
+        http->closed = true;
         free(client);
         return;
     }
@@ -413,7 +415,11 @@ static void *run(void *arg)
         if (fds[0].revents)
             return NULL;
         close_late(http, loop_clock());
-        MHD_run(http->daemon);
+        // One that is gone may have made room, which the library sees only when it runs again.
+        do {
+            http->closed = false;
+            MHD_run(http->daemon);
+        } while (http->closed);
     }
 }
 
