@@ -40,8 +40,11 @@ static double weight_in(const char *accept, const char *type)
 
 bool exposition_wants_openmetrics(const char *accept)
 {
-    double weight = accept ? weight_in(accept, "application/openmetrics-text") : 0;
+    double weight;
 
+    if (!accept)
+        return false;
+    weight = weight_in(accept, "application/openmetrics-text");
     return weight > 0 && weight >= weight_in(accept, "text/plain");
 }
 

@@ -174,7 +174,7 @@ static int parse_admin_url(void *at, const char *text, const char **why)
         return E_INVALID;
     memcpy(where, text, length);
     where[length] = '\0';
-    if (strncasecmp(where, "localhost", 9) == 0 && (where[9] == '\0' || where[9] == ':')) {
+    if (strcspn(where, ":") == 9 && strncasecmp(where, "localhost", 9) == 0) {
         *why = "an address is wanted, not a name: write http://127.0.0.1:8053";
         return E_INVALID;
     }

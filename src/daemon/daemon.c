@@ -598,8 +598,7 @@ static void log_not_applied(const struct daemon *daemon, const struct reload *re
         strcmp(config->control.group, daemon->config->control.group) != 0)
         log_warning(daemon->log, "daemon",
                     "control: another socket or group takes a restart to apply");
-    if (memcmp(&config->admin.listen, &daemon->config->admin.listen,
-               sizeof(config->admin.listen)) != 0)
+    if (!address_equal(&config->admin.listen, &daemon->config->admin.listen))
         log_warning(daemon->log, "daemon",
                     "admin.listen: another address takes a restart to apply");
 }
