@@ -30,11 +30,13 @@ static void write_string(struct json *json, const char *text)
 // Begins a member of an object, or an element of an array if `key` is NULL.
 static void next(struct json *json, const char *key)
 {
-    if (json->depth > 0)
-        fprintf(json->out, "%s\n%*s", json->comma ? "," : "", (int)json->depth * 2, "");
+    if (json->depth > 0 && json->comma)
+        putc(',', json->out);
+    if (json->depth > 0 && !json->one_line)
+        fprintf(json->out, "\n%*s", (int)json->depth * 2, "");
     if (key) {
         write_string(json, key);
-        fputs(": ", json->out);
+        fputs(json->one_line ? ":" : ": ", json->out);
     }
     json->comma = true;
 }
@@ -50,7 +52,7 @@ void json_open(struct json *json, const char *key, char bracket)
 void json_close(struct json *json, char bracket)
 {
     json->depth--;
-    if (json->comma)
+    if (json->comma && !json->one_line)
         fprintf(json->out, "\n%*s", (int)json->depth * 2, "");
     putc(bracket, json->out);
     json->comma = true;

@@ -59,6 +59,7 @@ struct engine *engine_new(const struct engine_setup *setup)
     engine->upstream_ops = setup->upstream_ops;
     engine->upstreams = setup->upstreams;
     engine->counters = setup->counters;
+    engine->querylog = setup->querylog;
     task_init(&engine->stop_reading, on_stop_reading);
     task_init(&engine->count_hits, on_count_hits);
     task_init(&engine->ask_late, on_ask_late);
@@ -85,7 +86,7 @@ void engine_free(struct engine *engine)
 void engine_configure(struct engine *engine, const struct engine_options *options)
 {
     engine->options = *options;
-    policy_acl_compile(&engine->allowed, options->policy.allow, options->policy.allow_count);
+    policy_rules_compile(&engine->rules, &options->policy, NULL);
     engine->queries.limit = MAX((size_t)options->max_in_flight, engine->queries.made);
     engine->flights.limit = MAX((size_t)options->max_in_flight, engine->flights.made);
 }
@@ -147,7 +148,6 @@ static bool answer_locally(struct query *query, const struct dns_message *messag
     if (!policy_answer_local(&local, query->question, message->type, message->class, &answer))
         return false;
     counter_inc(query->engine->counters, COUNTER_queries_local);
-    query->outcome = QUERYLOG_LOCAL;
     query_reply_local(query, &answer);
     return true;
 }
@@ -196,26 +196,36 @@ static bool is_to_be_ignored(const struct dns_message *message, int parsed)
 }
 
 static enum policy_limit_verdict check_limit(struct engine *engine,
+                                             const struct policy_rules *rules,
                                              const struct engine_client *client,
                                              enum policy_cookie_state cookie)
 {
-    const struct policy_rate_limit *limit = &engine->options.policy.rate_limit;
+    const struct policy_rate_limit *limit = &rules->rate_limit;
 
     if (limit->rate == 0 || client->transport != ENGINE_UDP || cookie == POLICY_COOKIE_VALID)
         return POLICY_LIMIT_PASS;
     return policy_limit_check(&engine->limit, limit, &client->source, engine_now(engine));
 }
 
+static void stay_silent(struct query *query, const struct dns_message *message)
+{
+    if (UNLIKELY(query->logged))
+        query_read(query, message);
+    query_record(query, query->engine->reply, 0);
+    query->client.ops->answer(&query->client, NULL, 0);
+}
+
 // Whatever the query is: nobody from elsewhere learns more than that.
-static void refuse_client(struct engine *engine, const struct engine_client *client,
-                          const struct dns_message *message)
+static void refuse_client(struct engine *engine, const struct policy_rules *rules,
+                          const struct engine_client *client, const struct dns_message *message)
 {
     struct query query = {.engine = engine, .client = *client, .outcome = QUERYLOG_REFUSED};
 
     counter_inc(engine->counters, COUNTER_queries_not_allowed);
-    if (engine->options.policy.refuse == POLICY_REFUSE_DROP ||
-        check_limit(engine, client, POLICY_COOKIE_NONE) != POLICY_LIMIT_PASS) {
-        client->ops->answer(client, NULL, 0);
+    query_record_begin(&query, message->size);
+    if (rules->refuse == POLICY_REFUSE_DROP ||
+        check_limit(engine, rules, client, POLICY_COOKIE_NONE) != POLICY_LIMIT_PASS) {
+        stay_silent(&query, message);
         return;
     }
     query_read(&query, message);
@@ -238,9 +248,10 @@ static void reply_limited(struct engine *engine, const struct engine_client *cli
 {
     struct query query = {.engine = engine, .client = *client, .outcome = QUERYLOG_LIMITED};
 
+    query_record_begin(&query, message->size);
     if (verdict == POLICY_LIMIT_DROP) {
         counter_inc(engine->counters, COUNTER_queries_limited_dropped);
-        client->ops->answer(client, NULL, 0);
+        stay_silent(&query, message);
         return;
     }
     counter_inc(engine->counters, COUNTER_queries_limited_slipped);
@@ -260,6 +271,7 @@ static void overload(struct engine *engine, const struct engine_client *client,
     struct query query = {.engine = engine, .client = *client, .outcome = QUERYLOG_LIMITED};
 
     counter_inc(engine->counters, COUNTER_queries_overload);
+    query_record_begin(&query, message->size);
     set_cookie(&query, cookie);
     query_read(&query, message);
     query_reply_outside(&query, DNS_RCODE_SERVFAIL, DNS_EDE_OTHER, "too many queries in flight");
@@ -285,6 +297,7 @@ static void read_cookie(struct engine *engine, const struct engine_client *clien
 // What a query's cookie says, and whether it may go on by the rate limit; if not it is answered.
 // Out of line: most queries have no options, and most servers no limit.
 __attribute__((noinline)) static bool pass_limit(struct engine *engine,
+                                                 const struct policy_rules *rules,
                                                  const struct engine_client *client,
                                                  const struct dns_message *message,
                                                  struct policy_cookie *cookie)
@@ -293,14 +306,14 @@ __attribute__((noinline)) static bool pass_limit(struct engine *engine,
 
     cookie->state = POLICY_COOKIE_NONE;
     read_cookie(engine, client, message, cookie);
-    verdict = check_limit(engine, client, cookie->state);
+    verdict = check_limit(engine, rules, client, cookie->state);
     if (verdict != POLICY_LIMIT_PASS)
         reply_limited(engine, client, message, cookie, verdict);
     return verdict == POLICY_LIMIT_PASS;
 }
 
-void engine_query(struct engine *engine, const struct engine_client *client, const uint8_t *message,
-                  size_t size)
+void engine_query(struct engine *engine, const struct policy_rules *rules,
+                  const struct engine_client *client, const uint8_t *message, size_t size)
 {
     static const enum counter received[] = {
         [ENGINE_UDP] = COUNTER_queries_udp,
@@ -313,6 +326,8 @@ void engine_query(struct engine *engine, const struct engine_client *client, con
     struct policy_cookie room, *cookie = NULL;
     int parsed = dns_message_parse(&view, message, size);
 
+    if (!rules)
+        rules = &engine->rules;
     counter_inc(engine->counters, received[client->transport]);
     if (is_to_be_ignored(&view, parsed)) {
         counter_inc(engine->counters, COUNTER_queries_ignored);
@@ -321,13 +336,13 @@ void engine_query(struct engine *engine, const struct engine_client *client, con
     }
     query_counts_received(&engine->counters->queries, client->transport,
                           client->source.family == AF_INET6, view.type);
-    if (UNLIKELY(!policy_acl_allows(&engine->allowed, &client->source))) {
-        refuse_client(engine, client, &view);
+    if (UNLIKELY(!policy_acl_allows(&rules->allowed, &client->source))) {
+        refuse_client(engine, rules, client, &view);
         return;
     }
-    if (UNLIKELY(view.options_size > 0 || engine->options.policy.rate_limit.rate > 0)) {
+    if (UNLIKELY(view.options_size > 0 || rules->rate_limit.rate > 0)) {
         cookie = &room;
-        if (!pass_limit(engine, client, &view, cookie))
+        if (!pass_limit(engine, rules, client, &view, cookie))
             return;
     }
     // After a reload the slab may hold more than the limit.
@@ -340,6 +355,7 @@ void engine_query(struct engine *engine, const struct engine_client *client, con
     query->engine = engine;
     query->client = *client;
     query->arrived = 0;
+    query_record_begin(query, size);
     set_cookie(query, cookie);
     engine->in_flight++;
     begin(query, &view, parsed);

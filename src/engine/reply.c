@@ -89,10 +89,11 @@ static struct dns_reply_to reply_to(const struct query *query, const struct dns_
 
 // For the metrics: how the query ended, and how long it took. An rcode that has no place in the
 // reply of a client without EDNS became SERVFAIL.
-__attribute__((always_inline)) static inline void count(const struct query *query, uint16_t rcode)
+__attribute__((always_inline)) static inline void count(const struct query *query)
 {
     struct engine *engine = query->engine;
     struct query_counts *counts = &engine->counters->queries;
+    uint16_t rcode = query->rcode;
 
     if (UNLIKELY(rcode > 15 && !query->has_edns))
         rcode = DNS_RCODE_SERVFAIL;
@@ -104,17 +105,18 @@ __attribute__((always_inline)) static inline void count(const struct query *quer
 }
 
 // Hands the answer to the client; the query is over.
-static void answer(struct query *query, uint16_t rcode, size_t size)
+static void answer(struct query *query, size_t size)
 {
     struct engine *engine = query->engine;
     const struct engine_client client = query->client;
 
     require(size > 0);
-    count(query, rcode);
-    slab_give(&engine->queries, query);
-    engine->in_flight--;
     if (get_u16(engine->reply + 2) & DNS_FLAG_TC)
         counter_inc(engine->counters, COUNTER_replies_truncated);
+    count(query);
+    query_record(query, engine->reply, size);
+    slab_give(&engine->queries, query);
+    engine->in_flight--;
     client.ops->answer(&client, engine->reply, size);
     engine_drained_if_idle(engine);
 }
@@ -127,11 +129,12 @@ void query_reply_empty(struct query *query, uint16_t rcode, int ede, const char 
 
     opt.ede = ede;
     opt.ede_text = ede_text;
-    answer(query, rcode,
-           dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, rcode));
+    query->rcode = rcode;
+    query->ede = (int16_t)ede;
+    answer(query, dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, rcode));
 }
 
-static void reply_outside(const struct query *query, uint16_t rcode, int ede, const char *ede_text,
+static void reply_outside(struct query *query, uint16_t rcode, int ede, const char *ede_text,
                           bool truncated)
 {
     struct engine *engine = query->engine;
@@ -145,16 +148,19 @@ static void reply_outside(const struct query *query, uint16_t rcode, int ede, co
         size = dns_reply_build_truncated(engine->reply, sizeof(engine->reply), &reply);
     else
         size = dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, rcode);
-    count(query, rcode);
+    query->rcode = rcode;
+    query->ede = (int16_t)ede;
+    count(query);
+    query_record(query, engine->reply, size);
     query->client.ops->answer(&query->client, engine->reply, size);
 }
 
-void query_reply_outside(const struct query *query, uint16_t rcode, int ede, const char *ede_text)
+void query_reply_outside(struct query *query, uint16_t rcode, int ede, const char *ede_text)
 {
     reply_outside(query, rcode, ede, ede_text, false);
 }
 
-void query_reply_truncated(const struct query *query)
+void query_reply_truncated(struct query *query)
 {
     reply_outside(query, DNS_RCODE_NOERROR, -1, NULL, true);
 }
@@ -165,15 +171,29 @@ void query_reply_local(struct query *query, const struct policy_answer *local)
     struct dns_opt opt = opt_for(query);
     struct dns_reply_to reply = reply_to(query, &opt);
 
-    answer(query, local->rcode,
-           dns_reply_build_local(engine->reply, sizeof(engine->reply), &reply, local->rcode,
-                                 local->records, local->record_count));
+    query->rcode = local->rcode;
+    query->outcome = QUERYLOG_LOCAL;
+    answer(query, dns_reply_build_local(engine->reply, sizeof(engine->reply), &reply, local->rcode,
+                                        local->records, local->record_count));
 }
 
 // RFC 6840 section 5.7 and 5.8: the bit is for those who said that they understand it.
 static bool wants_ad(const struct query *query)
 {
     return query->dnssec_ok || (query->flags & DNS_FLAG_AD);
+}
+
+static void note_upstream_reply(struct query *query, const struct dns_message *from)
+{
+    struct dns_option option;
+
+    query->rcode = dns_message_rcode(from);
+    query->outcome = upstream_reply_is_failure(from)     ? QUERYLOG_ERROR
+                     : query->joined || !query->via->url ? QUERYLOG_JOINED
+                                                         : QUERYLOG_MISS;
+    if (UNLIKELY(query->logged) && dns_option_find(from, DNS_OPTION_EDE, &option) &&
+        option.size >= 2)
+        query->ede = (int16_t)get_u16(option.data);
 }
 
 void query_reply_from(struct query *query, const struct dns_message *from,
@@ -188,10 +208,11 @@ void query_reply_from(struct query *query, const struct dns_message *from,
     reply.ttl_min = verdict->ttl_min;
     reply.ttl_max = verdict->ttl_max;
     opt.ede_from = from;
+    note_upstream_reply(query, from);
     if (engine->options.padding == ENGINE_PADDING_MIRROR &&
         dns_option_find(from, DNS_OPTION_PADDING, &padding))
         opt.padding_exact = (size_t)padding.size + 1;
-    answer(query, dns_message_rcode(from),
+    answer(query,
            dns_reply_build(engine->reply, sizeof(engine->reply), &reply, from, wants_ad(query)));
 }
 
@@ -203,8 +224,8 @@ void query_reply_cached(struct query *query, enum cache_state state,
     struct dns_reply_to reply = reply_to(query, &opt);
     size_t size;
 
-    query->outcome = state == CACHE_STALE ? QUERYLOG_STALE : QUERYLOG_HIT;
     counter_inc(engine->counters, state == CACHE_STALE ? COUNTER_cache_stale : COUNTER_cache_hits);
+    query->outcome = state == CACHE_STALE ? QUERYLOG_STALE : QUERYLOG_HIT;
     if (found->kind == CACHE_FAILURE) {
         query_reply_empty(query, DNS_RCODE_SERVFAIL, DNS_EDE_CACHED_ERROR,
                           "the upstreams failed a moment ago");
@@ -213,16 +234,19 @@ void query_reply_cached(struct query *query, enum cache_state state,
     if (state == CACHE_STALE)
         opt.ede =
             found->kind == CACHE_NXDOMAIN ? DNS_EDE_STALE_NXDOMAIN_ANSWER : DNS_EDE_STALE_ANSWER;
+    query->rcode = dns_message_rcode(&found->message);
+    query->ede = (int16_t)opt.ede;
     size = dns_reply_build(engine->reply, sizeof(engine->reply), &reply, &found->message,
                            wants_ad(query));
     if (!(get_u16(engine->reply + 2) & DNS_FLAG_TC)) // else its records are not there
         cache_found_set_ttls(found, state, engine->reply);
-    answer(query, dns_message_rcode(&found->message), size);
+    answer(query, size);
 }
 
 void query_reply_failed(struct query *query, const struct upstream_result *result)
 {
     counter_inc(query->engine->counters, COUNTER_queries_failed);
     query->outcome = QUERYLOG_ERROR;
+    query->via = &result->via;
     query_reply_empty(query, DNS_RCODE_SERVFAIL, (int)result->ede, result->reason);
 }

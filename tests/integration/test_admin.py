@@ -80,7 +80,6 @@ def test_ready_while_the_cache_serves(server, watched):
     ask(sotto.address, "known.test")
     server.go_down()
     ask(sotto.address, "unknown.test")
-    assert not is_ready(sotto) or is_ready(sotto)  # by what was answered before
     for _ in range(5):
         assert_own_answer(ask(sotto.address, "known.test"), "known.test")
     assert is_ready(sotto)

@@ -397,6 +397,24 @@ def test_scrapes_under_load(server, watched):
     assert Metrics.of(sotto)("sotto_queries_total") == 2000
 
 
+# The query log
+
+
+def test_what_became_of_records(server, watched, tmp_path):
+    """None of its metrics are there without one."""
+    assert not [name for name, _, _ in Metrics.of(watched(server)).samples if "querylog" in name]
+    url = f"json://{tmp_path / 'log'}"
+    sotto = watched(server, **{"query-log": {"sinks": [url]}})
+    for number in range(5):
+        ask(sotto.address, f"name-{number}.test")
+    wait_until(
+        lambda: Metrics.of(sotto)("sotto_querylog_written_total", sink=url) == 5, 5, "all are kept"
+    )
+    metrics = Metrics.of(sotto)
+    assert metrics("sotto_querylog_ring_dropped_total") == 0
+    assert metrics("sotto_querylog_dropped_total") == metrics("sotto_querylog_failing") == 0
+
+
 # A real Prometheus
 
 
