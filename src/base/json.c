@@ -4,12 +4,28 @@
 
 #include "base/utf8.h"
 
+// How much of the text may be written as it is: most of it, mostly.
+static size_t plain_length(const char *text)
+{
+    size_t length = 0;
+
+    while (text[length] >= ' ' && text[length] < 0x7f && text[length] != '"' &&
+           text[length] != '\\')
+        length++;
+    return length;
+}
+
 static void write_string(struct json *json, const char *text)
 {
     putc('"', json->out);
-    while (*text) {
-        size_t length = utf8_length(text);
+    for (;;) {
+        size_t length = plain_length(text);
 
+        fwrite(text, 1, length, json->out);
+        text += length;
+        if (!*text)
+            break;
+        length = utf8_length(text);
         if (length == 0) {
             fputs("\xef\xbf\xbd", json->out);
             text++;

@@ -334,8 +334,9 @@ static const struct schema_row sink_rows[] = {
      .kind = SCHEMA_TEXT,
      .offset = FIELD(struct querylog_sink_options, url, char[QUERYLOG_URL_SIZE]),
      .text = &text_querylog_url,
-     .about = "sqlite:///PATH, postgresql://USER@HOST/DATABASE, dnstap:///SOCKET or "
-              "dnstap://HOST:PORT, json:///PATH or json:- (standard output)."},
+     .about = "sqlite:///PATH, postgresql://USER@HOST/DATABASE, dnstap:///SOCKET, "
+              "dnstap://ADDRESS:PORT or dnstap:///PATH?file, json:///PATH or json:- (standard "
+              "output)."},
     STRING("password-file", struct querylog_sink_options, password_file, 0, QUERYLOG_PATH_SIZE,
            "postgresql: the file with the password. Empty: none is sent."),
     DURATION("max-age", struct querylog_sink_options, max_age, 0, 3650 * DAY,

@@ -886,6 +886,8 @@ int daemon_run(const struct daemon_loader *loader)
     if (query_log_open(&daemon.querylog, daemon.config, daemon.worker_count, daemon.log, &error) !=
         E_OK) {
         log_error(daemon.log, "daemon", "%s", error.text);
+        daemon.worker_count = 0;
+        deinit(&daemon);
         log_free(daemon.log);
         return EXIT_RUNTIME;
     }

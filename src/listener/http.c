@@ -393,7 +393,7 @@ static bool may_read(const struct tcp_client *client)
 
     if (http->version == HTTP2)
         return stream_pending(&client->stream) < TCP_OUTPUT_ENOUGH;
-    return !client->retiring && !http1_is_stopped(&http->http1);
+    return !client->retiring && (http->version == UNDECIDED || !http1_is_stopped(&http->http1));
 }
 
 static usec_t since_of(const struct list *exchanges)

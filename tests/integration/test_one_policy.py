@@ -149,7 +149,7 @@ def test_strangers_are_refused_everywhere(start, ask, server, what):
 def test_strangers_are_met_with_silence_everywhere(start, ask, server, transport):
     """Over HTTP/2 the stream is reset, over the others the connection goes when it is idle."""
     sotto = start(clients={"allow": [FRIEND], "refuse": "drop"}, tcp={"idle-timeout": "300ms"})
-    timeout = 0.3 if transport == "udp" else 8.0
+    timeout = 0.1 if transport == "udp" else 8.0
     for message in [wire.query("name.test"), FORBIDDEN["axfr"], FORBIDDEN["update"]]:
         assert ask(sotto, transport, message, STRANGER, timeout=timeout) is None
     assert sotto.count("queries not allowed") == 3 and not server.queries

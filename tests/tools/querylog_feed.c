@@ -34,9 +34,11 @@ static const uint8_t *octets_of(const char *hex, size_t *size)
     uint8_t *octets = malloc(strlen(hex) / 2 + 1);
 
     *size = strlen(hex) / 2;
-    for (size_t i = 0; octets && i < *size; i++)
-        if (sscanf(hex + 2 * i, "%2hhx", &octets[i]) != 1)
-            fail("not hexadecimal", hex);
+    for (size_t i = 0; octets && i < *size; i++) {
+        const char digits[3] = {hex[2 * i], hex[2 * i + 1], 0};
+
+        octets[i] = (uint8_t)strtoul(digits, NULL, 16);
+    }
     return octets;
 }
 

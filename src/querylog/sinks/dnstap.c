@@ -40,8 +40,9 @@
 enum { ENTRY_MAX = 4 * (DNSTAP_FRAME_HEADER + DNSTAP_MESSAGE_MAX), BUFFER_SIZE = 2 * ENTRY_MAX };
 
 struct dnstap_sink {
-    char *path; // of a file; NULL: a collector
-    struct dnstap_peer peer;
+    bool is_file;
+    char path[QUERYLOG_URL_SIZE];
+    struct dnstap_peer peer; // unless it is a file
     const char *instance;
     struct querylog_trouble trouble;
     bool was_open;
@@ -71,22 +72,19 @@ static int set_unix(struct dnstap_peer *peer, const char *path, char reason[QUER
     return E_OK;
 }
 
-static int set_target(struct dnstap_sink *sink, const char *url, char *path,
-                      char reason[QUERYLOG_REASON_SIZE])
+static int set_target(struct dnstap_sink *sink, const char *url, char reason[QUERYLOG_REASON_SIZE])
 {
     const char *place = strncmp(url, "dnstap://", 9) == 0 ? url + 9 : "";
     size_t length = strcspn(place, "?");
-    bool is_file = strcmp(place + length, "?file") == 0;
     bool is_absolute = place[0] == '/' && length > 1;
 
-    snprintf(path, QUERYLOG_URL_SIZE, "%.*s", (int)length, place);
-    if (is_absolute && is_file) {
-        sink->path = path;
+    snprintf(sink->path, sizeof(sink->path), "%.*s", (int)length, place);
+    sink->is_file = is_absolute && strcmp(place + length, "?file") == 0;
+    if (sink->is_file)
         return E_OK;
-    }
     if (is_absolute && !place[length])
-        return set_unix(&sink->peer, path, reason);
-    if (!place[length] && address_parse(&sink->peer.ip, path, 0) == E_OK &&
+        return set_unix(&sink->peer, sink->path, reason);
+    if (!place[length] && address_parse(&sink->peer.ip, sink->path, 0) == E_OK &&
         address_port(&sink->peer.ip) > 0) {
         sink->peer.size = address_size(&sink->peer.ip);
         return E_OK;
@@ -116,8 +114,8 @@ static bool open_now(struct dnstap_sink *sink, usec_t deadline)
 
     if (querylog_now() < sink->try_at)
         return false;
-    sink->fd = sink->path ? dnstap_file_open(sink->path, reason)
-                          : dnstap_peer_open(&sink->peer, deadline, reason);
+    sink->fd = sink->is_file ? dnstap_file_open(sink->path, reason)
+                             : dnstap_peer_open(&sink->peer, deadline, reason);
     if (!is_open(sink)) {
         sink->fd = -1;
         sink->backoff = MAX(sink->backoff, BACKOFF_MIN);
@@ -149,7 +147,7 @@ static void lose(struct dnstap_sink *sink, const char *why)
 // Loses a collector that is gone, which a socket over TCP tells too late: after the next write.
 static void look(struct dnstap_sink *sink)
 {
-    if (is_open(sink) && !sink->path && !dnstap_peer_listens(sink->fd))
+    if (is_open(sink) && !sink->is_file && !dnstap_peer_listens(sink->fd))
         lose(sink, "the collector has closed the connection");
 }
 
@@ -182,7 +180,7 @@ static ssize_t send_some(struct dnstap_sink *sink)
     const uint8_t *from = sink->buffer + sink->sent;
     size_t left = sink->frames.pos - sink->sent;
 
-    if (sink->path)
+    if (sink->is_file)
         return write(sink->fd, from, left);
     return send(sink->fd, from, left, MSG_NOSIGNAL | MSG_DONTWAIT);
 }
@@ -226,26 +224,28 @@ static void *dnstap_open(const struct querylog_sink_setup *setup, char reason[QU
 {
     const char *url = setup->options->url;
     struct dnstap_sink *sink = calloc(1, sizeof(*sink));
-    char *path = malloc(QUERYLOG_URL_SIZE);
-    char why[QUERYLOG_REASON_SIZE] = "out of memory";
+    char why[QUERYLOG_REASON_SIZE];
 
-    if (sink && path && set_target(sink, url, path, why) == E_OK) {
-        sink->instance = setup->instance;
-        sink->trouble = (struct querylog_trouble){.log = setup->log, .place = url};
-        sink->frames = writer_of(sink->buffer, sizeof(sink->buffer));
-        sink->fd = -1;
-        // A collector may come later, and is not waited for here; a file is there or is not.
-        if (sink->path)
-            sink->fd = dnstap_file_open(sink->path, reason);
-        else
-            free(path);
-        if (is_open(sink) || !sink->path)
-            return sink;
-    } else {
+    if (!sink) {
+        reason_give(E_NOMEM, reason, QUERYLOG_REASON_SIZE, "out of memory");
+        return NULL;
+    }
+    sink->instance = setup->instance;
+    sink->trouble = (struct querylog_trouble){.log = setup->log, .place = url};
+    sink->frames = writer_of(sink->buffer, sizeof(sink->buffer));
+    sink->fd = -1;
+    if (set_target(sink, url, why) != E_OK) {
         reason_give(E_INVALID, reason, QUERYLOG_REASON_SIZE, "%.*s: %s", QUERYLOG_PATH_SIZE, url,
                     why);
+        free(sink);
+        return NULL;
     }
-    free(path);
+    // A collector may come later, and is not waited for here; a file is there or is not.
+    if (!sink->is_file)
+        return sink;
+    sink->fd = dnstap_file_open(sink->path, reason);
+    if (is_open(sink))
+        return sink;
     free(sink);
     return NULL;
 }
@@ -266,11 +266,11 @@ static int dnstap_write(void *context, const struct querylog_entry *entries, siz
             break;
         err = flush(sink, deadline);
         if (err == E_AGAIN) {
-            querylog_trouble_begin(&sink->trouble, sink->path ? "it takes too long"
-                                                              : "the collector does not read");
+            querylog_trouble_begin(&sink->trouble, sink->is_file ? "it takes too long"
+                                                                 : "the collector does not read");
             return E_AGAIN;
         }
-        if (err != E_OK && sink->path) {
+        if (err != E_OK && sink->is_file) {
             querylog_trouble_begin(&sink->trouble, strerror(errno));
             take_back(sink);
             return E_AGAIN;
@@ -296,7 +296,7 @@ static void dnstap_reopen(void *context)
 {
     struct dnstap_sink *sink = context;
 
-    if (!sink->path)
+    if (!sink->is_file)
         return;
     if (is_open(sink)) {
         take_back(sink);
@@ -312,7 +312,7 @@ static void dnstap_close(void *context)
 {
     struct dnstap_sink *sink = context;
 
-    if (is_open(sink) && sink->path) {
+    if (is_open(sink) && sink->is_file) {
         take_back(sink);
         dnstap_file_close(sink->fd);
     } else if (is_open(sink) && sink->sent == sink->frames.pos) {
@@ -320,7 +320,6 @@ static void dnstap_close(void *context)
     } else if (is_open(sink)) {
         close(sink->fd); // in the middle of something
     }
-    free(sink->path);
     free(sink);
 }
 
