@@ -66,6 +66,17 @@ static void answer_status(struct control *control, bool json, FILE *out)
     status_deinit(&status);
 }
 
+static void answer_ready(struct control *control, FILE *out)
+{
+    char reason[READINESS_REASON_SIZE] = "";
+    int err = control->handlers.ready(control->handlers.context, reason);
+
+    if (err == E_OK)
+        fputs(CONTROL_PROTOCOL " ok\nready\n", out);
+    else
+        print_error(out, err == E_AGAIN ? reason : error_text(err));
+}
+
 // Who is at the other end, for the log.
 static unsigned peer_user(const struct client *client)
 {
@@ -108,6 +119,8 @@ static void answer_request(struct control *control, const struct client *client,
         print_error(out, why);
     else if (request.command == CONTROL_STATUS_TABLE || request.command == CONTROL_STATUS_JSON)
         answer_status(control, request.command == CONTROL_STATUS_JSON, out);
+    else if (request.command == CONTROL_READY)
+        answer_ready(control, out);
     else
         answer_flush(control, client, &request, out);
 }

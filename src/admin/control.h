@@ -6,6 +6,7 @@
 //
 //   request    sotto/1 status table             for people
 //              sotto/1 status json              for programs
+//              sotto/1 ready                    an error, if queries are not answered now
 //              sotto/1 flush                    drops all that is in the cache
 //              sotto/1 flush name NAME          what is kept under that name
 //              sotto/1 flush subtree NAME       and under all names below it
@@ -21,6 +22,7 @@
 #pragma once
 
 #include "admin/control_socket.h"
+#include "admin/readiness.h"
 #include "admin/status.h"
 #include "base/log.h"
 #include "cache/cache.h"
@@ -40,6 +42,8 @@ struct control_handlers {
     void *context;
     // Fills in the status, for which status_deinit() will be called. E_NOMEM.
     int (*collect)(void *context, struct status *status);
+    // Whether queries are answered (admin/readiness.h). E_AGAIN with the reason; E_NOMEM.
+    int (*ready)(void *context, char reason[READINESS_REASON_SIZE]);
     // The cache was flushed, in whole or in part. NULL: nobody wants to know.
     void (*flushed)(void *context);
 };

@@ -63,7 +63,7 @@ int control_request_parse(struct control_request *request, const char *line, siz
         return E_INVALID;
     }
     if (!find_command(&request->command, &rest)) {
-        *why = "unknown command: there are 'status table', 'status json', 'flush', "
+        *why = "unknown command: there are 'status table', 'status json', 'ready', 'flush', "
                "'flush name NAME' and 'flush subtree NAME'";
         return E_INVALID;
     }

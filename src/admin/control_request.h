@@ -17,6 +17,7 @@
 #define CONTROL_COMMAND_LIST(X)                                                                    \
     X(STATUS_TABLE, "status table")                                                                \
     X(STATUS_JSON, "status json")                                                                  \
+    X(READY, "ready")                                                                              \
     X(FLUSH_ALL, "flush")                                                                          \
     X(FLUSH_NAME, "flush name ")                                                                   \
     X(FLUSH_SUBTREE, "flush subtree ")

@@ -24,6 +24,26 @@ static struct status_upstream_sum *find_sum(struct status_upstream_sum *sums, un
     return &sums[(*count)++];
 }
 
+static void add_totals(struct status_upstream_totals *sum,
+                       const struct status_upstream_totals *totals)
+{
+    sum->opened += totals->opened;
+    sum->resumed += totals->resumed;
+    sum->reused += totals->reused;
+    sum->not_connected += totals->not_connected;
+    for (unsigned i = 0; i < HANDSHAKE_FAILURES; i++)
+        sum->failed[i] += totals->failed[i];
+    for (unsigned i = 0; i < STATUS_CLOSES; i++)
+        sum->closed[i] += totals->closed[i];
+}
+
+static void add_latency(struct histogram_values *sum, const struct histogram_values *latency)
+{
+    for (unsigned i = 0; i < HISTOGRAM_BUCKETS; i++)
+        sum->buckets[i] += latency->buckets[i];
+    sum->sum += latency->sum;
+}
+
 static void add(struct status_upstream_sum *sum, const struct status_upstream *upstream)
 {
     sum->workers++;
@@ -43,6 +63,8 @@ static void add(struct status_upstream_sum *sum, const struct status_upstream *u
     sum->load.waiting += upstream->load.waiting;
     sum->load.queries += upstream->load.queries;
     sum->load.replies += upstream->load.replies;
+    add_totals(&sum->totals, &upstream->totals);
+    add_latency(&sum->latency, &upstream->latency);
 }
 
 unsigned status_sum_upstreams(const struct status *status,

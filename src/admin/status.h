@@ -1,6 +1,7 @@
 // The whole status: what `sotto status` shows, and every other view of it.
 #pragma once
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <sys/types.h>
@@ -10,12 +11,26 @@
 #include "cache/cache.h"
 #include "metrics/counters.h"
 #include "metrics/status.h"
+#include "querylog/querylog.h"
+
+// What the system says of the process. 0: not known.
+struct status_process {
+    uint64_t resident; // octets
+    uint64_t descriptors;
+    uint64_t descriptors_max;
+    double cpu;        // seconds
+    double started_at; // seconds since 1970 UTC
+};
 
 struct status {
     pid_t pid;
     usec_t uptime;
+    bool stopping; // workers are not asked any more
+    struct status_process process;
+    struct querylog_status querylog; // no sinks: it is off
     struct cache_usage cache;
     uint64_t counters[COUNTER_COUNT]; // of all workers
+    struct query_sums queries;
     uint32_t certificate_count;
     struct status_certificate certificates[STATUS_CERTIFICATES_MAX];
     uint32_t worker_count;
@@ -34,6 +49,8 @@ struct status_upstream_sum {
     uint32_t workers_down;
     usec_t down_for;                  // the longest
     struct status_upstream_load load; // sums; of the times, the mean of those that are known
+    struct status_upstream_totals totals;
+    struct histogram_values latency;
 };
 
 // Fills `sums`, in the configured order, and returns how many there are. The same URL twice in the

@@ -174,7 +174,7 @@ int control_client_ask(const struct control_place *places, unsigned count,
     int err;
 
     if (fd < 0)
-        return E_SYSTEM;
+        return E_CLOSED;
     err = exchange(fd, path, line, length, out, error);
     close(fd);
     return err;

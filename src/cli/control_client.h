@@ -14,7 +14,7 @@
 
 // Asks the first of the places where somebody answers, and writes the response's body to `out`.
 // `name` is a wire name; NULL for commands without one. E_SYSTEM with the error: what happened,
-// where it was tried, and what can be done.
+// where it was tried, and what can be done; E_CLOSED with the error if nobody is reached.
 NODISCARD int control_client_ask(const struct control_place *places, unsigned count,
                                  enum control_command command, const uint8_t *name, FILE *out,
                                  char error[CONTROL_CLIENT_ERROR_SIZE]);

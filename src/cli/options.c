@@ -10,6 +10,7 @@
 // Options without a short form have a code beyond all characters.
 enum {
     CODE_ALLOW = 256,
+    CODE_ADMIN,
     CODE_CA_FILE,
     CODE_CACHE_SIZE,
     CODE_CERT,
@@ -43,6 +44,9 @@ static const struct {
     {CODE_ALLOW, "allow", "PREFIX",
      "answer clients in PREFIX, such as 192.168.0.0/16;\n"
      "any: all; may be repeated; replaces the file's"},
+    {CODE_ADMIN, "admin", "URL",
+     "serve metrics and health on URL, such as\n"
+     "http://127.0.0.1:8053; none"},
     {CODE_CA_FILE, "ca-file", "FILE",
      "trust the certificate authorities in FILE, in PEM,\n"
      "for the upstreams that the file gives none for"},
@@ -146,6 +150,9 @@ static int take(struct options *options, int code, char **argv, FILE *errors)
         return add(errors, options->keys, &options->key_count, TLS_CERTIFICATES_MAX, "--key");
     case CODE_ALLOW:
         return add(errors, options->allow, &options->allow_count, POLICY_PREFIXES_MAX, "--allow");
+    case CODE_ADMIN:
+        options->admin = optarg;
+        return E_OK;
     case CODE_CA_FILE:
         options->ca_file = optarg;
         return E_OK;
@@ -307,6 +314,8 @@ static int override(const struct options *options, struct config *config,
     if (options->control_socket &&
         config_set_control_socket(config, options->control_socket, error) != E_OK)
         return fail_value("--control-socket", error);
+    if (options->admin && config_set_admin(config, options->admin, error) != E_OK)
+        return fail_value("--admin", error);
     if (options->workers && config_set_workers(config, options->workers, error) != E_OK)
         return fail_value("--workers", error);
     for (unsigned i = 0; i < options->verbose && config->log.level < LOG_DEBUG; i++)

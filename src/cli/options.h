@@ -19,6 +19,7 @@ enum options_action {
 struct options {
     enum options_action action;
     const char *config_file;    // NULL: none is read
+    const char *admin;          // NULL: not given
     const char *ca_file;        // NULL: not given
     const char *cache_size;     // NULL: not given
     const char *control_socket; // NULL: not given

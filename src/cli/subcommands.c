@@ -4,17 +4,15 @@
 
 #include "cli/cert.h"
 #include "cli/flush.h"
+#include "cli/healthcheck.h"
 #include "cli/log.h"
 #include "cli/mobileconfig.h"
 #include "cli/status.h"
 #include "cli/subcommand.h"
 
 static const struct subcommand *const subcommands[] = {
-    &subcommand_status,
-    &subcommand_flush,
-    &subcommand_log,
-    &subcommand_cert,
-    &subcommand_mobileconfig,
+    &subcommand_status, &subcommand_flush, &subcommand_log,          &subcommand_healthcheck,
+    &subcommand_cert,   &subcommand_mobileconfig,
 };
 
 // The columns of the main help for a subcommand and its operands.

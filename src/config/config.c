@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "config/admin_token.h"
 #include "config/defaults.h"
 #include "config/report.h"
 #include "config/schema.h"
@@ -131,6 +132,13 @@ int config_set_control_socket(struct config *config, const char *text, struct co
     const struct schema_row *control = schema_find(config_schema.rows, "control");
 
     return set(schema_find(control->rows, "socket"), config->control.socket, text, error);
+}
+
+int config_set_admin(struct config *config, const char *text, struct config_error *error)
+{
+    const struct schema_row *admin = schema_find(config_schema.rows, "admin");
+
+    return set(schema_find(admin->rows, "listen"), &config->admin.listen, text, error);
 }
 
 int config_set_cache_size(struct config *config, const char *text, struct config_error *error)
@@ -345,6 +353,21 @@ static int check_cookies(const struct policy_cookie_options *cookies, struct con
                         "cookies.secret-file", cookies->secret_file, error);
 }
 
+static int check_admin(const struct admin_options *admin, struct config_error *error)
+{
+    char token[ADMIN_TOKEN_SIZE], text[ADDRESS_TEXT_MAX];
+
+    if (*admin->token_file && admin_token_read(token, admin->token_file, error) != E_OK)
+        return E_INVALID;
+    if (admin->listen.family == AF_UNSPEC || admin_is_local(admin) || *admin->token_file)
+        return E_OK;
+    return config_report(error,
+                         "admin.listen: others can reach http://%s, which takes a token: set "
+                         "admin.token-file to a file with one, as `openssl rand -base64 32` makes "
+                         "it, or listen on 127.0.0.1",
+                         address_to_text(&admin->listen, text));
+}
+
 int config_check(const struct config *config, struct config_error *error)
 {
     if (check_listeners(&config->listener, error) != E_OK)
@@ -352,6 +375,8 @@ int config_check(const struct config *config, struct config_error *error)
     if (check_cookies(&config->engine.policy.cookies, error) != E_OK)
         return E_INVALID;
     if (check_cache(&config->engine.cache, error) != E_OK)
+        return E_INVALID;
+    if (check_admin(&config->admin, error) != E_OK)
         return E_INVALID;
     return check_upstream(&config->upstream, error);
 }

@@ -27,6 +27,7 @@ struct config {
     struct engine_options engine;
     struct log_options log;
     struct control_options control;
+    struct admin_options admin;
     struct querylog_options querylog;
     uint32_t workers;            // 0: one for each CPU that we may use
     char user[CONFIG_USER_SIZE]; // to become after binding, when started as root
@@ -95,15 +96,19 @@ NONNULL NODISCARD int config_set_workers(struct config *config, const char *text
 NONNULL NODISCARD int config_set_control_socket(struct config *config, const char *text,
                                                 struct config_error *error);
 
+// As admin.listen.
+NONNULL NODISCARD int config_set_admin(struct config *config, const char *text,
+                                       struct config_error *error);
+
 // As cache.size.
 NONNULL NODISCARD int config_set_cache_size(struct config *config, const char *text,
                                             struct config_error *error);
 
 // What can only be said of the whole: the cache's settings agree; there is a listener and a server;
-// no listen address stands there twice, and none has keys
-// that mean nothing there; bootstrap servers are given by address, and there is one if
-// a server is given by name; CA files and the cookies' secrets can be read; encrypted listeners
-// have certificates with their keys. E_INVALID with the error.
+// no listen address stands there twice, and none has keys that mean nothing there; bootstrap
+// servers are given by address, and there is one if a server is given by name; CA files, the
+// cookies' secrets and the admin's token can be read, and there is one where it is needed;
+// encrypted listeners have certificates with their keys. E_INVALID with the error.
 NONNULL NODISCARD int config_check(const struct config *config, struct config_error *error);
 
 // Prints the whole effective configuration as YAML that loads to the same.

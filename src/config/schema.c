@@ -401,6 +401,30 @@ static const struct schema_row control_rows[] = {
     END,
 };
 
+static const struct schema_row host_item = {
+    .key = "host",
+    .kind = SCHEMA_STRING,
+    .min = 1,
+    .max = ADMIN_HOST_SIZE - 1,
+    .about = "A name without a port.",
+};
+
+static const struct schema_row admin_rows[] = {
+    {.key = "listen",
+     .kind = SCHEMA_TEXT,
+     .offset = FIELD(struct admin_options, listen, struct address),
+     .text = &text_admin_url,
+     .about = "Where /metrics (Prometheus), /healthz and /readyz are served: none, or "
+              "http://ADDRESS:PORT. Loopback, if there is no token-file."},
+    STRING("token-file", struct admin_options, token_file, 0, ADMIN_PATH_SIZE,
+           "File with the token that has to be shown (Authorization: Bearer), on one line; "
+           "/healthz and /readyz are free of it, on loopback /metrics too. Empty: none."),
+    LIST("hosts", struct admin_options, hosts, host_count, 0, &host_item, NULL,
+         "Names by which it is asked, beside addresses and localhost. A request by any other name "
+         "is refused, as it may come from a page of somebody else's (DNS rebinding)."),
+    END,
+};
+
 static const struct schema_row identity_rows[] = {
     STRING("version", struct engine_options, identity_version, 0, ENGINE_IDENTITY_SIZE,
            "The answer to version.bind CH TXT. Empty: refused."),
@@ -441,6 +465,7 @@ static const struct schema_row top_rows[] = {
             "What was asked, by whom, when, and how it ended, written down."),
     SECTION("control", offsetof(struct config, control), control_rows,
             "The socket by which a running server is asked and told."),
+    SECTION("admin", offsetof(struct config, admin), admin_rows, "Metrics and health, over HTTP."),
     SECTION("tcp", offsetof(struct config, listener.limits), tcp_rows,
             "Clients over TCP, with or without TLS."),
     SECTION("udp", offsetof(struct config, listener.limits), udp_rows, "Clients over UDP."),

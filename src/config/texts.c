@@ -2,6 +2,7 @@
 
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #include "admin/options.h"
 #include "base/error.h"
@@ -171,4 +172,60 @@ const struct schema_text text_prefix = {
     .pattern = "^(private|any|[0-9A-Fa-f.:]+(/[0-9]{1,3})?)$",
     .parse = parse_prefix,
     .print = print_prefix,
+};
+
+static int parse_admin_url(void *at, const char *text, const char **why)
+{
+    static const char scheme[] = "http://";
+    struct address address;
+    char where[ADDRESS_TEXT_MAX];
+    size_t length;
+
+    *why = NULL;
+    memset(&address, 0, sizeof(address)); // AF_UNSPEC
+    if (strcmp(text, "none") == 0) {
+        memcpy(at, &address, sizeof(address));
+        return E_OK;
+    }
+    if (strncasecmp(text, "https://", 8) == 0) {
+        *why =
+            "TLS is not spoken here: keep it on 127.0.0.1, with a proxy in front of it for others";
+        return E_INVALID;
+    }
+    if (strncasecmp(text, scheme, sizeof(scheme) - 1) != 0)
+        return E_INVALID;
+    text += sizeof(scheme) - 1;
+    length = strlen(text);
+    if (length > 0 && text[length - 1] == '/')
+        length--;
+    if (length >= sizeof(where))
+        return E_INVALID;
+    memcpy(where, text, length);
+    where[length] = '\0';
+    if (strcspn(where, ":") == 9 && strncasecmp(where, "localhost", 9) == 0) {
+        *why = "an address is wanted, not a name: write http://127.0.0.1:8053";
+        return E_INVALID;
+    }
+    if (address_parse(&address, where, ADMIN_PORT) != E_OK)
+        return E_INVALID;
+    memcpy(at, &address, sizeof(address));
+    return E_OK;
+}
+
+static void print_admin_url(const void *at, char text[SCHEMA_TEXT_SIZE])
+{
+    const struct address *address = at;
+    char where[ADDRESS_TEXT_MAX];
+
+    if (address->family == AF_UNSPEC)
+        strcpy(text, "none");
+    else
+        snprintf(text, SCHEMA_TEXT_SIZE, "http://%s", address_to_text(address, where));
+}
+
+const struct schema_text text_admin_url = {
+    .expected = "none, or a URL such as http://127.0.0.1:8053",
+    .pattern = "^(none|[Hh][Tt][Tt][Pp]://[\\[\\]0-9A-Za-z.:%_-]+/?)$",
+    .parse = parse_admin_url,
+    .print = print_admin_url,
 };

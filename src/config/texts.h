@@ -9,4 +9,5 @@ extern const struct schema_text text_upstream_url; // a struct upstream_server_o
                                                    // endpoint; the rest stays
 extern const struct schema_text text_pin;          // 32 octets
 extern const struct schema_text text_control_socket; // char[CONTROL_PATH_SIZE]
+extern const struct schema_text text_admin_url;      // a struct address
 extern const struct schema_text text_prefix;         // a struct policy_prefix

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "base/error.h"
+#include "daemon/process.h"
 
 struct collection;
 
@@ -44,7 +45,7 @@ static void on_answer(struct worker_status *asked)
     unref(collection);
 }
 
-static struct collection *ask(struct worker *const *workers, unsigned count)
+static struct collection *ask(struct worker *const *workers, unsigned count, bool test_upstreams)
 {
     struct collection *collection =
         calloc(1, sizeof(*collection) + count * sizeof(collection->questions[0]));
@@ -57,6 +58,7 @@ static struct collection *ask(struct worker *const *workers, unsigned count)
         struct question *question = &collection->questions[i];
 
         question->collection = collection;
+        question->asked.test_upstreams = test_upstreams;
         worker_status_ask(workers[i], &question->asked, on_answer);
     }
     return collection;
@@ -77,32 +79,46 @@ static void await_answers(struct collection *collection, unsigned count)
     }
 }
 
-int collect_status(struct status *status, struct worker *const *workers, unsigned count,
-                   const struct cache *cache)
+int collect_rest(struct status *status, struct worker *const *workers, unsigned count,
+                 const struct cache *cache)
 {
-    struct collection *collection;
-
     memset(status, 0, sizeof(*status));
     status->workers = calloc(count, sizeof(status->workers[0]));
     if (!status->workers)
         return E_NOMEM;
-    collection = ask(workers, count);
-    if (!collection)
-        return E_NOMEM;
-    await_answers(collection, count);
-    for (unsigned i = 0; i < count; i++) {
+    status->worker_count = count;
+    status->pid = getpid();
+    collect_counters(status->counters, workers, count);
+    for (unsigned i = 0; i < count; i++)
+        query_counts_read(&worker_counters(workers[i])->queries, &status->queries);
+    process_usage(&status->process);
+    cache_usage(cache, &status->cache);
+    return E_OK;
+}
+
+int collect_status(struct status *status, struct worker *const *workers, unsigned count,
+                   const struct cache *cache, bool test_upstreams)
+{
+    struct collection *collection = ask(workers, count, test_upstreams);
+    struct status_worker *answers;
+    int err;
+
+    if (collection)
+        await_answers(collection, count);
+    // What else there is is read now, so that it goes with the answers.
+    err = collect_rest(status, workers, count, cache);
+    answers = status->workers;
+    for (unsigned i = 0; collection && err == E_OK && i < count; i++) {
         struct question *question = &collection->questions[i];
 
         // The memory of one that has not answered is still the worker's.
         if (atomic_load_explicit(&question->answered, memory_order_acquire))
-            status->workers[i] = question->asked.status;
+            answers[i] = question->asked.status;
     }
+    if (!collection)
+        return E_NOMEM;
     unref(collection);
-    status->worker_count = count;
-    status->pid = getpid();
-    collect_counters(status->counters, workers, count);
-    cache_usage(cache, &status->cache);
-    return E_OK;
+    return err;
 }
 
 void collect_counters(uint64_t sums[COUNTER_COUNT], struct worker *const *workers, unsigned count)

@@ -13,10 +13,14 @@
 #include <unistd.h>
 
 #include "admin/control.h"
+#include "admin/http.h"
+#include "admin/routes.h"
 #include "base/error.h"
 #include "base/random.h"
 #include "cache/reader.h"
+#include "config/admin_token.h"
 #include "config/secrets.h"
+#include "daemon/admin_open.h"
 #include "daemon/cache_file.h"
 #include "daemon/collect.h"
 #include "daemon/control_open.h"
@@ -48,6 +52,13 @@ struct daemon {
     struct control_socket control_socket;
     struct config_error no_control; // why there is no such socket, though there should be
     struct control *control;
+    struct readiness readiness;   // as it is seen by the control socket
+    int admin_socket;             // -1: none, or the server's
+    struct address admin_address; // with the port that it has
+    struct admin_context admin_context;
+    struct admin_http *admin;
+    pthread_mutex_t asking; // held to ask the workers
+    bool stopping;          // they are not to be asked any more
     usec_t started_at;
     unsigned worker_count;
     struct querylog *querylog; // NULL: none
@@ -87,6 +98,9 @@ static int load(struct daemon *daemon, struct config *config, struct config_erro
 
     if (daemon->loader->load(daemon->loader->context, config, error) != E_OK ||
         query_log_read_key(&config->querylog, error) != E_OK)
+        return E_INVALID;
+    if (*config->admin.token_file &&
+        admin_token_read(config->admin.token, config->admin.token_file, error) != E_OK)
         return E_INVALID;
     if (!policy->cookies.enabled)
         return E_OK;
@@ -363,16 +377,52 @@ static void flush_if_other_upstreams(struct daemon *daemon, const struct config 
     log_info(daemon->log, "cache", "emptied: its answers were those of other upstreams");
 }
 
+// ---- The status, for those who look at it from their own threads
+
+static int collect(struct daemon *daemon, struct status *status, bool test_upstreams)
+{
+    int err;
+
+    pthread_mutex_lock(&daemon->asking);
+    if (daemon->stopping)
+        err = collect_rest(status, daemon->workers, daemon->worker_count, daemon->cache);
+    else
+        err = collect_status(status, daemon->workers, daemon->worker_count, daemon->cache,
+                             test_upstreams);
+    status->stopping = daemon->stopping;
+    pthread_mutex_unlock(&daemon->asking);
+    if (err == E_OK)
+        show_certificates(daemon, status);
+    if (daemon->querylog)
+        querylog_status(daemon->querylog, &status->querylog);
+    status->uptime = loop_clock() - daemon->started_at;
+    return err;
+}
+
+// From now on workers may be told to stop.
+static void stop_asking(struct daemon *daemon)
+{
+    pthread_mutex_lock(&daemon->asking);
+    daemon->stopping = true;
+    pthread_mutex_unlock(&daemon->asking);
+}
+
 // ---- The control socket
 
 static int on_collect(void *context, struct status *status)
 {
-    struct daemon *daemon = context;
-    int err = collect_status(status, daemon->workers, daemon->worker_count, daemon->cache);
+    return collect(context, status, false);
+}
 
-    if (err == E_OK)
-        show_certificates(daemon, status);
-    status->uptime = loop_clock() - daemon->started_at;
+static int on_ready(void *context, char reason[READINESS_REASON_SIZE])
+{
+    struct daemon *daemon = context;
+    struct status status = {0};
+    int err = collect(daemon, &status, true);
+
+    if (err == E_OK && !readiness_judge(&daemon->readiness, &status, loop_clock(), reason))
+        err = E_AGAIN;
+    status_deinit(&status);
     return err;
 }
 
@@ -387,6 +437,7 @@ static int start_control(struct daemon *daemon)
     const struct control_handlers handlers = {
         .context = daemon,
         .collect = on_collect,
+        .ready = on_ready,
         .flushed = on_flushed,
     };
 
@@ -398,6 +449,35 @@ static int start_control(struct daemon *daemon)
     log_info(daemon->log, "control", "control socket %s", daemon->control_socket.path);
     daemon->control = control_start(&daemon->control_socket, &handlers, daemon->cache, daemon->log);
     return daemon->control ? E_OK : E_SYSTEM;
+}
+
+// ---- The admin's pages
+
+static int on_admin_collect(void *context, struct status *status)
+{
+    return collect(context, status, true);
+}
+
+static int start_admin(struct daemon *daemon)
+{
+    const struct admin_http_setup setup = {
+        .options = &daemon->config->admin,
+        .routes = admin_routes,
+        .context = &daemon->admin_context,
+        .log = daemon->log,
+        .fd = daemon->admin_socket,
+    };
+    char text[ADDRESS_TEXT_MAX];
+
+    if (daemon->admin_socket < 0)
+        return E_OK;
+    daemon->admin_socket = -1;
+    daemon->admin_context.owner = daemon;
+    daemon->admin_context.collect = on_admin_collect;
+    log_info(daemon->log, "admin", "metrics and health on http://%s",
+             address_to_text(&daemon->admin_address, text));
+    daemon->admin = admin_http_start(&setup);
+    return daemon->admin ? E_OK : E_SYSTEM;
 }
 
 // ---- Reload
@@ -547,6 +627,9 @@ static void log_not_applied(const struct daemon *daemon, const struct reload *re
         strcmp(config->control.group, daemon->config->control.group) != 0)
         log_warning(daemon->log, "daemon",
                     "control: another socket or group takes a restart to apply");
+    if (!address_equal(&config->admin.listen, &daemon->config->admin.listen))
+        log_warning(daemon->log, "daemon",
+                    "admin.listen: another address takes a restart to apply");
     if (is_other_query_log(&config->querylog, &daemon->config->querylog))
         log_warning(daemon->log, "daemon", "query-log: changes take a restart to apply");
 }
@@ -592,6 +675,8 @@ static void apply(struct daemon *daemon, struct reload *reload)
     list_splice(&daemon->endpoints, &reload->opened);
     pthread_mutex_unlock(&daemon->endpoints_lock);
     log_not_applied(daemon, reload);
+    if (daemon->admin)
+        admin_http_configure(daemon->admin, &reload->config->admin);
     flush_if_other_upstreams(daemon, reload->config);
     upstream_plan_unref(daemon->plan);
     daemon->plan = reload->plan;
@@ -700,8 +785,9 @@ static void serve(struct daemon *daemon, const sigset_t *signals)
 
 static void stop_workers(struct daemon *daemon, const sigset_t *signals)
 {
+    // First of all, whoever sends us queries should no longer.
+    stop_asking(daemon);
     notify_stopping();
-    // It asks workers, which they must live to answer.
     control_stop(daemon->control);
     for (unsigned i = 0; i < daemon->worker_count; i++)
         worker_stop(daemon->workers[i]);
@@ -709,6 +795,7 @@ static void stop_workers(struct daemon *daemon, const sigset_t *signals)
     pthread_sigmask(SIG_UNBLOCK, signals, NULL);
     for (unsigned i = 0; i < daemon->worker_count; i++)
         worker_join(daemon->workers[i]);
+    admin_http_stop(daemon->admin);
 }
 
 static void deinit(struct daemon *daemon)
@@ -718,6 +805,8 @@ static void deinit(struct daemon *daemon)
     querylog_free(daemon->querylog);
     close_cache(daemon);
     control_socket_close(&daemon->control_socket);
+    if (daemon->admin_socket >= 0)
+        close(daemon->admin_socket);
     free_endpoints(&daemon->endpoints);
     upstream_plan_unref(daemon->plan);
     free(daemon->config);
@@ -743,6 +832,11 @@ static int prepare_start(struct daemon *daemon)
         return complain(error.text, EXIT_RUNTIME);
     encryption_advertise(&daemon->endpoints, &config->listener, &config->engine.discovery);
     daemon->no_control = error;
+    if (config->admin.listen.family != AF_UNSPEC) {
+        daemon->admin_socket = admin_open(&config->admin, &daemon->admin_address, &error);
+        if (daemon->admin_socket < 0)
+            return complain(error.text, EXIT_RUNTIME);
+    }
     if (privileges_drop(config->user, &error) != E_OK)
         return complain(error.text, EXIT_RUNTIME);
     return EXIT_OK;
@@ -758,7 +852,9 @@ int daemon_run(const struct daemon_loader *loader)
     list_init(&daemon.endpoints);
     pthread_mutex_init(&daemon.cache_file, NULL);
     pthread_mutex_init(&daemon.endpoints_lock, NULL);
+    pthread_mutex_init(&daemon.asking, NULL);
     daemon.control_socket.fd = -1;
+    daemon.admin_socket = -1;
     // Every thread inherits this: only the main thread takes signals, when it waits for them.
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
@@ -796,7 +892,7 @@ int daemon_run(const struct daemon_loader *loader)
         return EXIT_RUNTIME;
     }
     if (open_cache(&daemon) != E_OK || start_workers(&daemon) != E_OK ||
-        start_control(&daemon) != E_OK) {
+        start_control(&daemon) != E_OK || start_admin(&daemon) != E_OK) {
         log_error(daemon.log, "daemon", "cannot start: out of memory or threads");
         log_free(daemon.log);
         // Half-started threads are in nobody's way: the process ends.

@@ -399,6 +399,8 @@ static void on_status(struct task *task)
     status->queries_tls = counter_get(&worker->counters, COUNTER_queries_tls);
     status->queries_https = counter_get(&worker->counters, COUNTER_queries_https);
     status->upstream_count = upstream_set_status(worker->upstreams, status->upstreams);
+    if (asked->test_upstreams)
+        upstream_set_test(worker->upstreams);
     status->answered = true;
     asked->done(asked);
 }

@@ -62,13 +62,14 @@ void worker_update_free(struct worker_update *update);
 struct worker_status {
     struct task task;
     struct worker *worker;
+    bool test_upstreams; // see upstream_set_test()
     struct status_worker status;
     // On the worker's thread, when `status` is filled in; the worker does not touch it any more.
     void (*done)(struct worker_status *status);
 };
 
-// From any thread, while the worker runs and has not been told to stop. The worker answers between
-// two events, and waits for nobody.
+// From any thread, while the worker runs and has not been told to stop. `test_upstreams` is the
+// asker's. The worker answers between two events, and waits for nobody.
 NONNULL void worker_status_ask(struct worker *worker, struct worker_status *status,
                                void (*done)(struct worker_status *status));
 

@@ -17,6 +17,20 @@ static void on_stop_reading(struct task *task)
 
     engine->reading = false;
     cache_reader_offline();
+    // Behind those who send the answers.
+    if (engine->hits_of_turn > 0)
+        engine->host_ops->at_turn_end(engine->host, &engine->count_hits);
+}
+
+// A hit is answered in the turn in which it came; the turn takes them and sends their answers all
+// together. So one look at the clock tells how long they all took.
+static void on_count_hits(struct task *task)
+{
+    struct engine *engine = container_of(task, struct engine, count_hits);
+    usec_t took = engine->host_ops->clock(engine->host) - engine_now(engine);
+
+    histogram_add(&engine->counters->queries.hits, took, engine->hits_of_turn);
+    engine->hits_of_turn = 0;
 }
 
 static void on_ask_late(struct task *task)
@@ -47,6 +61,7 @@ struct engine *engine_new(const struct engine_setup *setup)
     engine->counters = setup->counters;
     engine->querylog = setup->querylog;
     task_init(&engine->stop_reading, on_stop_reading);
+    task_init(&engine->count_hits, on_count_hits);
     task_init(&engine->ask_late, on_ask_late);
     list_init(&engine->late);
     cache_negative_limit_init(&engine->negative_limit, cache_secret(setup->cache));
@@ -319,6 +334,8 @@ void engine_query(struct engine *engine, const struct policy_rules *rules,
         client->ops->answer(client, NULL, 0);
         return;
     }
+    query_counts_received(&engine->counters->queries, client->transport,
+                          client->source.family == AF_INET6, view.type);
     if (UNLIKELY(!policy_acl_allows(&rules->allowed, &client->source))) {
         refuse_client(engine, rules, client, &view);
         return;
@@ -337,6 +354,7 @@ void engine_query(struct engine *engine, const struct policy_rules *rules,
     }
     query->engine = engine;
     query->client = *client;
+    query->arrived = 0;
     query_record_begin(query, size);
     set_cookie(query, cookie);
     engine->in_flight++;

@@ -8,6 +8,7 @@
 #include "policy/limit.h"
 #include "policy/local.h"
 #include "policy/share.h"
+#include "querylog/record.h"
 
 #define ENGINE_FLIGHT_BUCKETS 1024
 
@@ -24,6 +25,8 @@ struct engine {
 
     bool reading; // online as a reader of the cache, until the turn's end
     struct task stop_reading;
+    unsigned hits_of_turn; // answered from the cache in this turn, not yet in the histogram
+    struct task count_hits;
     struct cache_negative_limit negative_limit;
     struct policy_limit limit;
 
@@ -50,10 +53,10 @@ struct query {
     struct list node;         // among the flight's waiters
     struct wheel_timer timer; // when it stops waiting
     size_t share;             // its client's slot
-    usec_t arrived;
-    usec_t deadline; // USEC_NEVER: the flight's
+    usec_t arrived;           // 0: it does not wait
+    usec_t deadline;          // USEC_NEVER: the flight's
 
-    // For the query log:
+    // For the query log, and what became of it for the metrics too:
     bool logged;
     bool joined;                    // another query had the upstreams asked
     uint8_t outcome;                // enum querylog_outcome

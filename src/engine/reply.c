@@ -1,10 +1,15 @@
 // Replies: what the client can take, and what it is told by EDNS (RFC 6891, hop by hop).
+#include <assert.h>
 #include <string.h>
 
 #include "base/cursor.h"
 #include "dns/build.h"
 #include "dns/tables.h"
 #include "engine/query.h"
+
+static_assert(QUERYLOG_OUTCOMES == QUERY_OUTCOMES, "each is counted");
+static_assert(QUERYLOG_TRANSPORTS == QUERY_TRANSPORTS && (int)QUERYLOG_HTTPS == (int)ENGINE_HTTP,
+              "and under its name");
 
 // RFC 8467 section 4.2: replies are padded to a multiple of this.
 #define REPLY_PADDING 468
@@ -82,6 +87,23 @@ static struct dns_reply_to reply_to(const struct query *query, const struct dns_
     };
 }
 
+// For the metrics: how the query ended, and how long it took. An rcode that has no place in the
+// reply of a client without EDNS became SERVFAIL.
+__attribute__((always_inline)) static inline void count(const struct query *query)
+{
+    struct engine *engine = query->engine;
+    struct query_counts *counts = &engine->counters->queries;
+    uint16_t rcode = query->rcode;
+
+    if (UNLIKELY(rcode > 15 && !query->has_edns))
+        rcode = DNS_RCODE_SERVFAIL;
+    query_counts_answered(counts, query->outcome, rcode);
+    if (LIKELY(query->arrived == 0))
+        engine->hits_of_turn += query->outcome == QUERYLOG_HIT;
+    else
+        histogram_add(&counts->misses, engine_now(engine) - query->arrived, 1);
+}
+
 // Hands the answer to the client; the query is over.
 static void answer(struct query *query, size_t size)
 {
@@ -91,6 +113,7 @@ static void answer(struct query *query, size_t size)
     require(size > 0);
     if (get_u16(engine->reply + 2) & DNS_FLAG_TC)
         counter_inc(engine->counters, COUNTER_replies_truncated);
+    count(query);
     query_record(query, engine->reply, size);
     slab_give(&engine->queries, query);
     engine->in_flight--;
@@ -127,6 +150,7 @@ static void reply_outside(struct query *query, uint16_t rcode, int ede, const ch
         size = dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, rcode);
     query->rcode = rcode;
     query->ede = (int16_t)ede;
+    count(query);
     query_record(query, engine->reply, size);
     query->client.ops->answer(&query->client, engine->reply, size);
 }
@@ -167,7 +191,8 @@ static void note_upstream_reply(struct query *query, const struct dns_message *f
     query->outcome = upstream_reply_is_failure(from)     ? QUERYLOG_ERROR
                      : query->joined || !query->via->url ? QUERYLOG_JOINED
                                                          : QUERYLOG_MISS;
-    if (dns_option_find(from, DNS_OPTION_EDE, &option) && option.size >= 2)
+    if (UNLIKELY(query->logged) && dns_option_find(from, DNS_OPTION_EDE, &option) &&
+        option.size >= 2)
         query->ede = (int16_t)get_u16(option.data);
 }
 
@@ -183,8 +208,7 @@ void query_reply_from(struct query *query, const struct dns_message *from,
     reply.ttl_min = verdict->ttl_min;
     reply.ttl_max = verdict->ttl_max;
     opt.ede_from = from;
-    if (UNLIKELY(query->logged))
-        note_upstream_reply(query, from);
+    note_upstream_reply(query, from);
     if (engine->options.padding == ENGINE_PADDING_MIRROR &&
         dns_option_find(from, DNS_OPTION_PADDING, &padding))
         opt.padding_exact = (size_t)padding.size + 1;

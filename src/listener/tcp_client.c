@@ -209,6 +209,19 @@ static void log_refusal(struct tcp_client *client, const char *reason)
              address_to_text(&client->client.source, peer), reason, more);
 }
 
+static void count_handshake(struct counters *counters, enum handshake_failure failure)
+{
+    counter_inc(counters, COUNTER_tls_handshakes_failed);
+    if (failure == HANDSHAKE_CLOSED)
+        counter_inc(counters, COUNTER_tls_handshakes_closed);
+    else if (failure == HANDSHAKE_ALERT)
+        counter_inc(counters, COUNTER_tls_handshakes_alert);
+    else if (failure == HANDSHAKE_NO_TLS)
+        counter_inc(counters, COUNTER_tls_handshakes_no_tls);
+    else if (failure == HANDSHAKE_CERTIFICATE)
+        counter_inc(counters, COUNTER_tls_handshakes_certificate);
+}
+
 static void on_failed(struct stream *stream, enum stream_phase phase, const char *reason)
 {
     struct tcp_client *client = container_of(stream, struct tcp_client, stream);
@@ -217,7 +230,7 @@ static void on_failed(struct stream *stream, enum stream_phase phase, const char
     if (client->header)
         listener_refuse_header(client->listener, &client->client.peer);
     else if (handshake)
-        counter_inc(client->listener->counters, COUNTER_tls_handshakes_failed);
+        count_handshake(client->listener->counters, stream->handshake);
     // With TLS 1.3 a client says only after the handshake that it does not trust us.
     if (handshake || (client->encrypted && !client->header && !client->asked))
         log_refusal(client, reason);

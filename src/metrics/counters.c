@@ -10,3 +10,14 @@ const char *counter_name(enum counter counter)
 
     return names[counter];
 }
+
+const char *counter_text(enum counter counter)
+{
+    static const char *const texts[] = {
+#define X(name, text) text,
+        COUNTER_LIST(X)
+#undef X
+    };
+
+    return texts[counter];
+}

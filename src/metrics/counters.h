@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "metrics/query_counts.h"
 
 #define COUNTER_LIST(X)                                                                            \
     X(queries_udp, "queries received over UDP")                                                    \
@@ -49,6 +50,10 @@
     X(tls_handshakes, "TLS handshakes with clients")                                               \
     X(tls_handshakes_resumed, "of these, those that resumed a session")                            \
     X(tls_handshakes_failed, "TLS handshakes with clients that failed")                            \
+    X(tls_handshakes_closed, "of these, those where the client went away")                         \
+    X(tls_handshakes_alert, "of these, those where the client sent an alert: no trust, no cipher") \
+    X(tls_handshakes_no_tls, "of these, those where the client spoke no TLS")                      \
+    X(tls_handshakes_certificate, "of these, those where the client's certificate was refused")    \
     X(tls_handshakes_slow, "connections closed because their TLS handshake took too long")         \
     X(proxy_headers, "PROXY headers read: of connections, and of datagrams")                       \
     X(proxy_headers_refused, "connections closed and datagrams dropped for want of a right one")   \
@@ -83,6 +88,7 @@ enum counter {
 
 struct counters {
     _Atomic uint64_t value[COUNTER_COUNT];
+    struct query_counts queries;
 };
 
 NONNULL static inline void counter_add(struct counters *counters, enum counter counter,
@@ -106,3 +112,5 @@ NONNULL static inline uint64_t counter_get(struct counters *counters, enum count
 }
 
 const char *counter_name(enum counter counter);
+// What it counts, in words.
+const char *counter_text(enum counter counter);

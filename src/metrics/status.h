@@ -7,6 +7,8 @@
 #include <stdint.h>
 
 #include "base/time.h"
+#include "metrics/handshake.h"
+#include "metrics/histogram.h"
 
 // As many as a configuration may have, and as long as its texts may be (upstream/options.h).
 #define STATUS_UPSTREAMS_MAX 32
@@ -36,6 +38,34 @@ struct status_upstream_load {
     uint64_t replies;     // accepted
 };
 
+// How an established connection with an upstream ended.
+#define STATUS_CLOSE_LIST(X)                                                                       \
+    X(RETIRED, "retired")         /* by us: a limit of the server's, or another configuration */   \
+    X(IDLE, "idle")               /* by us */                                                      \
+    X(IDLE_SERVER, "idle_server") /* by the server, with nothing in flight */                      \
+    X(LOST, "lost")               /* in any other way that was not ours */                         \
+    X(STALLED, "stalled")         /* by us: nothing was answered any more */                       \
+    X(INVALID, "invalid")         /* by us: for what it sent */
+
+enum status_close {
+#define X(name, text) STATUS_CLOSE_##name,
+    STATUS_CLOSE_LIST(X)
+#undef X
+        STATUS_CLOSES,
+};
+
+const char *status_close_name(unsigned close);
+
+// Since the server is configured. Made connections are opened or failed; opened ones end closed.
+struct status_upstream_totals {
+    uint64_t opened;                     // handshake included
+    uint64_t resumed;                    // of these, with a resumed TLS session
+    uint64_t reused;                     // queries sent on a connection that had carried one before
+    uint64_t not_connected;              // failed before there was a handshake
+    uint64_t failed[HANDSHAKE_FAILURES]; // and in the handshake
+    uint64_t closed[STATUS_CLOSES];
+};
+
 // An upstream server, as one worker sees it.
 struct status_upstream {
     char url[STATUS_URL_SIZE]; // as configured
@@ -43,6 +73,8 @@ struct status_upstream {
     char reason[STATUS_REASON_SIZE]; // why it is down; else "". May hold what a peer sent
     usec_t down_for;                 // 0 if it is not down
     struct status_upstream_load load;
+    struct status_upstream_totals totals;
+    struct histogram_values latency; // of its replies
 };
 
 struct status_worker {

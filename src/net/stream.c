@@ -218,6 +218,7 @@ static bool shake_hands(struct stream *stream)
     if (err == E_AGAIN)
         return false;
     if (err != E_OK) {
+        stream->handshake = tls_failure(stream->tls);
         // The alert that says why is still to be sent.
         send_wire(stream);
         fail(stream, err == E_VERIFY ? PHASE_VERIFY : PHASE_HANDSHAKE, tls_reason(stream->tls));

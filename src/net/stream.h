@@ -65,11 +65,12 @@ struct stream {
     int fd;
     enum stream_state state;
     bool accepted;
-    bool paused;    // the owner wants no more input
-    bool ended;     // the peer's end was seen
-    bool blocked;   // the kernel takes no more for now
-    bool finishing; // we send no more than is pending
-    bool finished;  // and have sent our end behind it
+    bool paused;                      // the owner wants no more input
+    bool ended;                       // the peer's end was seen
+    bool blocked;                     // the kernel takes no more for now
+    bool finishing;                   // we send no more than is pending
+    bool finished;                    // and have sent our end behind it
+    enum handshake_failure handshake; // why it failed, if it was in the handshake that it did
     size_t out_limit;
     struct outbuf plain; // with TLS: not yet encrypted
     struct outbuf wire;  // as the network sees it

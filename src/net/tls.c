@@ -86,23 +86,30 @@ void tls_feed(struct tls *tls, const uint8_t *bytes, size_t size, bool eof)
 
 static int fail(struct tls *tls, int code)
 {
-    if (tls->verify_failed)
+    tls->failure = HANDSHAKE_OTHER;
+    if (tls->verify_failed) {
+        tls->failure = HANDSHAKE_CERTIFICATE;
         return E_VERIFY; // the reason is there already
+    }
     if (code == GNUTLS_E_PREMATURE_TERMINATION || code == GNUTLS_E_SESSION_EOF) {
+        tls->failure = HANDSHAKE_CLOSED;
         snprintf(tls->reason, sizeof(tls->reason), "closed by the peer");
         return E_CLOSED;
     }
-    if (code == GNUTLS_E_FATAL_ALERT_RECEIVED)
+    if (code == GNUTLS_E_FATAL_ALERT_RECEIVED) {
+        tls->failure = HANDSHAKE_ALERT;
         snprintf(tls->reason, sizeof(tls->reason), "the peer sent the alert: %s",
                  gnutls_alert_get_name(gnutls_alert_get(tls->session)));
-    else if (code == GNUTLS_E_DECRYPTION_FAILED && tls->credentials && !tls->established)
+    } else if (code == GNUTLS_E_DECRYPTION_FAILED && tls->credentials && !tls->established) {
         // OpenSSL's way to say that it does not like the certificate: an alert in the clear.
+        tls->failure = HANDSHAKE_ALERT;
         snprintf(tls->reason, sizeof(tls->reason),
                  "the client gave up, in the clear; it may not trust the certificate");
-    else if (code == GNUTLS_E_UNEXPECTED_PACKET_LENGTH || code == GNUTLS_E_UNEXPECTED_PACKET)
+    } else if (code == GNUTLS_E_UNEXPECTED_PACKET_LENGTH || code == GNUTLS_E_UNEXPECTED_PACKET) {
+        tls->failure = HANDSHAKE_NO_TLS;
         snprintf(tls->reason, sizeof(tls->reason), "the peer does not speak TLS on this port (%s)",
                  gnutls_strerror(code));
-    else
+    } else
         snprintf(tls->reason, sizeof(tls->reason), "%s", gnutls_strerror(code));
     return E_TLS;
 }
@@ -187,6 +194,11 @@ void tls_close_notify(struct tls *tls)
 const char *tls_reason(const struct tls *tls)
 {
     return tls->reason;
+}
+
+enum handshake_failure tls_failure(const struct tls *tls)
+{
+    return tls->failure;
 }
 
 const char *tls_protocol(const struct tls *tls, char name[TLS_PROTOCOL_SIZE])

@@ -10,6 +10,7 @@
 #include <stdint.h>
 
 #include "base/compiler.h"
+#include "metrics/handshake.h"
 
 #define TLS_REASON_SIZE 256
 
@@ -41,6 +42,9 @@ NONNULL void tls_close_notify(struct tls *tls);
 
 // What went wrong, in words.
 NONNULL const char *tls_reason(const struct tls *tls);
+
+// The same for the metrics.
+NONNULL enum handshake_failure tls_failure(const struct tls *tls);
 
 // Of a session that stands. The protocol that was agreed on by ALPN, "" if none was.
 #define TLS_PROTOCOL_SIZE 16

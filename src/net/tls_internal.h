@@ -50,6 +50,7 @@ struct tls {
     unsigned warnings;
     unsigned empties; // records without content since the last that had some
     time_t leaf_expires;
+    enum handshake_failure failure;
     char reason[TLS_REASON_SIZE];
 };
 

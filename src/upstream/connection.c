@@ -121,8 +121,10 @@ static void detach(struct connection *connection)
 
     if (list_linked(&connection->node)) {
         list_remove(&connection->node);
-        if (connection->open)
+        if (connection->open) {
             server->connection_count--;
+            server->totals.closed[connection->end]++;
+        }
     }
     loop_disarm(server->set->loop, &connection->timer);
     loop_disarm(server->set->loop, &connection->probe_timer);
@@ -194,6 +196,7 @@ static void on_idle_timer(struct wheel_timer *timer)
     usec_t now = loop_now(loop);
 
     if (!connection->open) {
+        connection->stream.handshake = HANDSHAKE_TIMEOUT;
         lose(connection,
              connection->stream.state == STREAM_CONNECTING ? PHASE_CONNECT : PHASE_HANDSHAKE,
              "timed out");
@@ -216,6 +219,7 @@ static void on_probe_timer(struct wheel_timer *timer)
     struct connection *connection = container_of(timer, struct connection, probe_timer);
 
     counter_inc(connection->server->set->counters, COUNTER_upstream_connections_stalled);
+    connection->end = STATUS_CLOSE_STALLED;
     lose(connection, PHASE_READ, "no answer");
 }
 
@@ -238,6 +242,7 @@ static bool strike(struct connection *connection)
     if (++connection->strikes <= CONNECTION_STRIKES)
         return false;
     counter_inc(connection->server->set->counters, COUNTER_upstream_connections_closed_invalid);
+    connection->end = STATUS_CLOSE_INVALID;
     lose(connection, PHASE_READ, "sent too many replies to questions not asked");
     return true;
 }
@@ -292,6 +297,7 @@ static void handle_right(struct connection *connection, struct attempt *attempt,
     counter_inc(set->counters, COUNTER_upstream_replies);
     server->replies++;
     rtt_add(&server->rtt, connection->last_read - attempt->sent_at);
+    histogram_add(&server->latency, connection->last_read - attempt->sent_at, 1);
     obey_keepalive(connection, reply);
     server_answered(server);
     if (!server->ticket)
@@ -350,6 +356,7 @@ static void on_received(struct stream *stream, const uint8_t *bytes, size_t size
         return;
     if (err != E_OK && err != E_AGAIN) {
         counter_inc(server->set->counters, COUNTER_upstream_connections_closed_invalid);
+        connection->end = STATUS_CLOSE_INVALID;
         lose(connection, PHASE_READ, err == E_NOMEM ? "out of memory" : "sent an invalid length");
         return;
     }
@@ -453,7 +460,8 @@ bool connection_send(struct connection *connection, struct attempt *attempt)
     list_append(bucket(connection, attempt->id), &attempt->place);
     connection->in_flight++;
     server->in_flight++;
-    connection->sent++;
+    if (connection->sent++ > 0)
+        server->totals.reused++;
     server->queries++;
     if (server->query_limit != 0 && connection->sent >= server->query_limit)
         connection->retiring = true;

@@ -22,6 +22,8 @@
 #include "dns/message.h"
 #include "engine/upstream.h"
 #include "metrics/counters.h"
+#include "metrics/histogram.h"
+#include "metrics/status.h"
 #include "net/frame.h"
 #include "net/stream.h"
 #include "upstream/plan.h"
@@ -111,6 +113,8 @@ struct server {
     struct tls_ticket *ticket;
     uint64_t queries; // sent
     uint64_t replies; // accepted
+    struct status_upstream_totals totals;
+    struct histogram latency;
 
     // Health.
     enum server_state state;
@@ -154,6 +158,7 @@ struct connection {
     bool open;
     bool retiring; // takes no new queries, closes when those in flight are done
     bool probing;
+    enum status_close end; // as what its end is counted
 };
 
 struct upstream_set {
@@ -200,6 +205,9 @@ NONNULL void server_release(struct server *server);
 NONNULL void server_submit(struct server *server, struct attempt *attempt);
 // Lets a server that is down be tested if its back-off is over; costs nothing otherwise.
 NONNULL void server_revive(struct server *server);
+// Sees to it that it becomes known whether the server is usable, if it has never been asked or is
+// down.
+NONNULL void server_test(struct server *server);
 // The name was resolved (or not: no addresses, and why).
 NONNULL void server_resolved(struct server *server, const struct address *addresses, unsigned count,
                              const char *reason);

@@ -200,6 +200,7 @@ static void dial_next(struct server *server)
             return;
         }
         counter_inc(server->set->counters, COUNTER_upstream_connections_failed);
+        server->totals.not_connected++;
         set_reason(server, PHASE_CONNECT, strerror(errno));
     }
     if (list_empty(&server->candidates))
@@ -255,8 +256,11 @@ void server_opened(struct connection *connection)
     list_append(&server->connections, &connection->node);
     server->connection_count++;
     counter_inc(set->counters, COUNTER_upstream_connections_opened);
-    if (tls_resumed(connection->stream.tls))
+    server->totals.opened++;
+    if (tls_resumed(connection->stream.tls)) {
         counter_inc(set->counters, COUNTER_upstream_connections_resumed);
+        server->totals.resumed++;
+    }
     for (unsigned i = 0; i < server->address_count; i++)
         if (address_equal(&server->addresses[i], &connection->address))
             server->address_next = i;
@@ -274,11 +278,22 @@ void server_opened(struct connection *connection)
     server_drain_later(server);
 }
 
+static void count_failure(struct connection *connection, enum stream_phase phase)
+{
+    struct status_upstream_totals *totals = &connection->server->totals;
+
+    if (phase == PHASE_CONNECT)
+        totals->not_connected++;
+    else
+        totals->failed[connection->stream.handshake]++;
+}
+
 void server_open_failed(struct connection *connection, enum stream_phase phase, const char *reason)
 {
     struct server *server = connection->server;
     struct upstream_set *set = server->set;
 
+    count_failure(connection, phase);
     connection_close(connection);
     counter_inc(set->counters, COUNTER_upstream_connections_failed);
     if (phase == PHASE_VERIFY)
@@ -341,6 +356,8 @@ void server_lost(struct connection *connection, enum stream_phase phase, const c
 
     if (connection->in_flight > 0)
         counter_inc(server->set->counters, COUNTER_upstream_connections_broken);
+    if (connection->end == STATUS_CLOSE_RETIRED)
+        connection->end = STATUS_CLOSE_LOST;
     set_reason(server, phase, reason);
     if (phase == PHASE_READ && !stalled)
         learn_limits(server, connection);
@@ -360,6 +377,7 @@ void server_closed_idle(struct connection *connection, bool by_peer)
     usec_t idle = now - MAX(connection->last_read, connection->last_sent);
 
     counter_inc(server->set->counters, COUNTER_upstream_connections_idle);
+    connection->end = by_peer ? STATUS_CLOSE_IDLE_SERVER : STATUS_CLOSE_IDLE;
     if (!by_peer || connection->answered == 0 || idle < IDLE_LIMIT_MIN)
         return;
     learn_idle_limit(server, idle);
@@ -468,4 +486,12 @@ void server_revive(struct server *server)
         server->connection_count > 0)
         return;
     dial(server);
+}
+
+void server_test(struct server *server)
+{
+    if (server->state == SERVER_DOWN)
+        server_revive(server);
+    else if (server->replies == 0 && server->connection_count == 0)
+        dial(server);
 }

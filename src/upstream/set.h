@@ -32,4 +32,8 @@ void upstream_set_free(struct upstream_set *set);
 NONNULL unsigned upstream_set_status(struct upstream_set *set,
                                      struct status_upstream upstreams[STATUS_UPSTREAMS_MAX]);
 
+// Servers that have never been asked, or are down, are tried, so that the status tells soon whether
+// they are usable, even if nobody asks anything.
+NONNULL void upstream_set_test(struct upstream_set *set);
+
 extern const struct upstream_ops upstream_set_ops;

@@ -36,6 +36,8 @@ static void fill(struct status_upstream *status, const struct server *server, us
     status->load.rtt = server->rtt.smoothed;
     status->load.queries = server->queries;
     status->load.replies = server->replies;
+    status->totals = server->totals;
+    histogram_read(&server->latency, &status->latency);
 }
 
 unsigned upstream_set_status(struct upstream_set *set,
@@ -46,4 +48,10 @@ unsigned upstream_set_status(struct upstream_set *set,
     list_for_each(node, &set->servers)
         fill(&upstreams[filled++], list_entry(node, struct server, node), set_now(set));
     return filled;
+}
+
+void upstream_set_test(struct upstream_set *set)
+{
+    list_for_each(node, &set->servers)
+        server_test(list_entry(node, struct server, node));
 }

@@ -65,7 +65,7 @@ static void test_all_answer(void **state)
         assert_int_equal(worker_start(workers[i]), E_OK);
         counter_add(worker_counters(workers[i]), COUNTER_queries_udp, i + 1);
     }
-    assert_int_equal(collect_status(&status, workers, WORKERS, cache), E_OK);
+    assert_int_equal(collect_status(&status, workers, WORKERS, cache, false), E_OK);
     assert_int_equal(status.worker_count, WORKERS);
     assert_int_equal(status.counters[COUNTER_queries_udp], 6);
     assert_int_equal(status.cache.size, 1 << 20);
@@ -86,7 +86,7 @@ static void test_one_is_late(void **state)
 
     for (unsigned i = 0; i + 1 < WORKERS; i++)
         assert_int_equal(worker_start(workers[i]), E_OK);
-    assert_int_equal(collect_status(&status, workers, WORKERS, cache), E_OK);
+    assert_int_equal(collect_status(&status, workers, WORKERS, cache, false), E_OK);
     for (unsigned i = 0; i < WORKERS; i++)
         assert_int_equal(status.workers[i].answered, i + 1 < WORKERS);
     status_deinit(&status);

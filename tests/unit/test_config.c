@@ -160,6 +160,11 @@ static const struct {
     {"control: {socket: none}", "control:\n  socket: none\n  group: \"\"\n"},
     {"control: {socket: /run/sotto.sock, group: adm}", "  socket: /run/sotto.sock\n  group: adm\n"},
     {"control: {group: ''}", "  socket: auto\n  group: \"\"\n"},
+    {"admin: {}", "admin:\n  listen: none\n  token-file: \"\"\n  hosts: []\n"},
+    {"admin: {listen: 'http://127.0.0.1'}", "  listen: http://127.0.0.1:8053\n"},
+    {"admin: {listen: 'HTTP://[::1]:80/'}", "  listen: \"http://[::1]:80\"\n"},
+    {"admin: {token-file: t, hosts: [a.test, b]}",
+     "  listen: none\n  token-file: t\n  hosts:\n    - a.test\n    - b\n"},
     {"tcp: {max-in-flight: 1}", "  max-in-flight: 1\n"},
     {"tcp: {max-in-flight: 10000}", "  max-in-flight: 10000\n"},
     {"udp: {max-size: 512}", "  max-size: 512\n"},
@@ -204,8 +209,9 @@ static void test_every_key_is_read(void **state)
 #define KNOWN_KEYS                                                                                 \
     "known keys: listen, clients, cookies, workers, user, upstream, cache, padding, "              \
     "private-reverse, log, query-log, "                                                            \
-    "control, tcp, udp, tls, max-in-flight, identity"
+    "control, admin, tcp, udp, tls, max-in-flight, identity"
 #define A50 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
+#define ADMIN_URL "none, or a URL such as http://127.0.0.1:8053"
 #define CONTROL_SOCKET "auto, none, or an absolute path"
 #define KEYS_OF_SERVER                                                                             \
     "known keys: url, ca-file, pin-sha256, profile, max-connections, idle-timeout"
@@ -228,6 +234,19 @@ static const struct {
     {"control: {group: 1}",
      "a.yaml:1:18: control.group: found the number 1, expected text of 0 to 63 "
      "octets; write it in quotes"},
+    // The admin's pages.
+    {"admin: {listen: 127.0.0.1:8053}",
+     "a.yaml:1:17: admin.listen: found \"127.0.0.1:8053\", expected " ADMIN_URL},
+    {"admin: {listen: 'http://'}",
+     "a.yaml:1:17: admin.listen: found \"http://\", expected " ADMIN_URL},
+    {"admin: {listen: 'http://127.0.0.1/status'}",
+     "a.yaml:1:17: admin.listen: found \"http://127.0.0.1/status\", expected " ADMIN_URL},
+    {"admin: {listen: 'http://localhost:80'}",
+     "a.yaml:1:17: admin.listen: \"http://localhost:80\": an address is wanted, not a name: write "
+     "http://127.0.0.1:8053"},
+    {"admin: {listen: 'https://127.0.0.1'}",
+     "a.yaml:1:17: admin.listen: \"https://127.0.0.1\": TLS is not spoken here: keep it on "
+     "127.0.0.1, with a proxy in front of it for others"},
     // Keys.
     {"frob: 1", "a.yaml:1:1: unknown key \"frob\"; " KNOWN_KEYS},
     {"lsiten: []", "a.yaml:1:1: unknown key \"lsiten\"; did you mean \"listen\"?"},

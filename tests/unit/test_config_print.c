@@ -87,6 +87,11 @@ static void random_text(const struct schema_row *row, void *at)
         const char *socket = sockets[random_below(ARRAY_LEN(sockets))];
 
         assert_int_equal(row->text->parse(at, socket, &why), E_OK);
+    } else if (row->text == &text_admin_url) {
+        static const char *const urls[] = {"none", "http://127.0.0.1:0", "HTTP://[::]:8053/",
+                                           "http://192.0.2.1"};
+
+        assert_int_equal(row->text->parse(at, urls[random_below(ARRAY_LEN(urls))], &why), E_OK);
     } else if (row->text == &text_querylog_url) {
         static const char *const urls[] = {"sqlite:///a b.db", "json:-", "dnstap:///run/t: #.sock",
                                            "postgresql://a@b/c?sslmode=verify-full"};

@@ -64,9 +64,18 @@ static void test_sums(void **state)
     struct status_upstream *second = add_upstream(1, "quad9");
 
     add_upstream(0, "google");
-    *first = (struct status_upstream){"quad9", STATUS_UPSTREAM_UP, "", 0, {1, 2, 3, 4, 1000, 5, 6}};
+    *first = (struct status_upstream){
+        .url = "quad9",
+        .load = {1, 2, 3, 4, 1000, 5, 6},
+        .totals = {.opened = 3, .closed = {[STATUS_CLOSE_LOST] = 2}},
+        .latency = {.buckets = {[4] = 6}, .sum = 1200},
+    };
     *second = (struct status_upstream){
-        "quad9", STATUS_UPSTREAM_UP, "", 0, {10, 20, 30, 40, 3000, 50, 60}};
+        .url = "quad9",
+        .load = {10, 20, 30, 40, 3000, 50, 60},
+        .totals = {.opened = 30, .failed = {[HANDSHAKE_ALERT] = 4}},
+        .latency = {.buckets = {[4] = 1, [5] = 2}, .sum = 5000},
+    };
     assert_int_equal(status_sum_upstreams(&status, sums), 2);
     assert_string_equal(sums[0].url, "quad9");
     assert_int_equal(sums[0].workers, 2);
