@@ -4,12 +4,28 @@
 
 #include "base/utf8.h"
 
+// How much of the text may be written as it is: most of it, mostly.
+static size_t plain_length(const char *text)
+{
+    size_t length = 0;
+
+    while (text[length] >= ' ' && text[length] < 0x7f && text[length] != '"' &&
+           text[length] != '\\')
+        length++;
+    return length;
+}
+
 static void write_string(struct json *json, const char *text)
 {
     putc('"', json->out);
-    while (*text) {
-        size_t length = utf8_length(text);
+    for (;;) {
+        size_t length = plain_length(text);
 
+        fwrite(text, 1, length, json->out);
+        text += length;
+        if (!*text)
+            break;
+        length = utf8_length(text);
         if (length == 0) {
             fputs("\xef\xbf\xbd", json->out);
             text++;
@@ -30,11 +46,13 @@ static void write_string(struct json *json, const char *text)
 // Begins a member of an object, or an element of an array if `key` is NULL.
 static void next(struct json *json, const char *key)
 {
-    if (json->depth > 0)
-        fprintf(json->out, "%s\n%*s", json->comma ? "," : "", (int)json->depth * 2, "");
+    if (json->depth > 0 && json->comma)
+        putc(',', json->out);
+    if (json->depth > 0 && !json->one_line)
+        fprintf(json->out, "\n%*s", (int)json->depth * 2, "");
     if (key) {
         write_string(json, key);
-        fputs(": ", json->out);
+        fputs(json->one_line ? ":" : ": ", json->out);
     }
     json->comma = true;
 }
@@ -50,7 +68,7 @@ void json_open(struct json *json, const char *key, char bracket)
 void json_close(struct json *json, char bracket)
 {
     json->depth--;
-    if (json->comma)
+    if (json->comma && !json->one_line)
         fprintf(json->out, "\n%*s", (int)json->depth * 2, "");
     putc(bracket, json->out);
     json->comma = true;

@@ -1,5 +1,6 @@
-// A writer of indented JSON (RFC 8259) that knows when a comma is due. Whatever a text holds, the
-// output is well-formed: what is not UTF-8 becomes U+FFFD. Errors are those of the stream.
+// A writer of JSON (RFC 8259), indented or in one line, that knows when a comma is due. Whatever a
+// text holds, the output is well-formed: what is not UTF-8 becomes U+FFFD. Errors are those of the
+// stream.
 #pragma once
 
 #include <stdbool.h>
@@ -9,9 +10,10 @@
 #include "base/compiler.h"
 #include "base/time.h"
 
-// Begin with `out` alone set.
+// Begin with `out` alone set, or with it and `one_line`.
 struct json {
     FILE *out;
+    bool one_line;
     unsigned depth;
     bool comma;
 };

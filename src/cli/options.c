@@ -14,6 +14,7 @@ enum {
     CODE_CACHE_SIZE,
     CODE_CERT,
     CODE_CONTROL_SOCKET,
+    CODE_QUERY_LOG,
     CODE_KEY,
     CODE_WORKERS,
     CODE_SCHEMA,
@@ -58,6 +59,11 @@ static const struct {
     {CODE_CONTROL_SOCKET, "control-socket", "PATH",
      "answer `sotto status` and `sotto flush` there; none;\n"
      "auto: at a place where they look"},
+    {CODE_QUERY_LOG, "query-log", "URL",
+     "write down each query at URL, such as\n"
+     "sqlite:///var/lib/sotto/queries.db, dnstap:///PATH,\n"
+     "postgresql://USER@HOST/DB or json:-; may be\n"
+     "repeated; replaces the file's"},
     {CODE_WORKERS, "workers", "N", "use N worker threads; auto: one for each CPU"},
     {'v', "verbose", NULL, "log more; may be repeated"},
     {'t', "check-config", NULL,
@@ -149,6 +155,9 @@ static int take(struct options *options, int code, char **argv, FILE *errors)
     case CODE_CONTROL_SOCKET:
         options->control_socket = optarg;
         return E_OK;
+    case CODE_QUERY_LOG:
+        return add(errors, options->query_logs, &options->query_log_count, QUERYLOG_SINKS_MAX,
+                   "--query-log");
     case CODE_WORKERS:
         options->workers = optarg;
         return E_OK;
@@ -282,6 +291,14 @@ static int override(const struct options *options, struct config *config,
     for (uint32_t i = 0; i < options->allow_count; i++) {
         if (config_add_allowed(config, options->allow[i], error) != E_OK)
             return fail_value("--allow", error);
+    }
+    if (options->query_log_count > 0) {
+        memset(config->querylog.sinks, 0, sizeof(config->querylog.sinks));
+        config->querylog.sink_count = 0;
+    }
+    for (uint32_t i = 0; i < options->query_log_count; i++) {
+        if (config_add_sink(config, options->query_logs[i], error) != E_OK)
+            return fail_value("--query-log", error);
     }
     if (options->ca_file && config_set_ca_file(config, options->ca_file, error) != E_OK)
         return fail_value("--ca-file", error);

@@ -31,6 +31,8 @@ struct options {
     const char *keys[TLS_CERTIFICATES_MAX];
     uint32_t upstream_count;
     const char *upstreams[UPSTREAM_SERVERS_MAX];
+    uint32_t query_log_count;
+    const char *query_logs[QUERYLOG_SINKS_MAX];
     uint32_t allow_count;
     const char *allow[POLICY_PREFIXES_MAX];
 };

@@ -8,10 +8,10 @@
 #include <unistd.h>
 
 #include "base/error.h"
-#include "config/cookie_secrets.h"
 #include "config/defaults.h"
 #include "config/report.h"
 #include "config/schema.h"
+#include "config/secrets.h"
 #include "config/texts.h"
 #include "config/value.h"
 #include "listener/url.h"
@@ -93,6 +93,19 @@ int config_add_allowed(struct config *config, const char *prefix, struct config_
     if (policy->allow_count == POLICY_PREFIXES_MAX)
         return config_report(error, "more than %d prefixes", POLICY_PREFIXES_MAX);
     return set(&row, &policy->allow[policy->allow_count++], prefix, error);
+}
+
+int config_add_sink(struct config *config, const char *url, struct config_error *error)
+{
+    struct querylog_options *querylog = &config->querylog;
+    const struct schema_row row = {.kind = SCHEMA_TEXT, .text = &text_querylog_url};
+    struct querylog_sink_options *sink;
+
+    if (querylog->sink_count == QUERYLOG_SINKS_MAX)
+        return config_report(error, "more than %d sinks of the query log", QUERYLOG_SINKS_MAX);
+    sink = &querylog->sinks[querylog->sink_count++];
+    config_sink_defaults(sink);
+    return set(&row, sink->url, url, error);
 }
 
 int config_set_ca_file(struct config *config, const char *path, struct config_error *error)
@@ -198,6 +211,11 @@ static int check_pair(const struct listener_place *a, const struct listener_plac
         return config_report(error,
                              "listen: %s is there twice, with another path or forwarded-from",
                              listener_url_to_text(&a->at, url));
+    if ((a->at.transports & b->at.transports) && address_equal(&a->at.address, &b->at.address) &&
+        (memcmp(&a->rules.policy, &b->rules.policy, sizeof(a->rules.policy)) != 0 ||
+         !listener_limits_equal(&a->rules.limits, &b->rules.limits)))
+        return config_report(error, "listen: %s is there twice, with other clients or limits",
+                             listener_url_to_text(&a->at, url));
     return E_OK;
 }
 
@@ -213,6 +231,40 @@ static int check_forwarders(const struct listener_place *place, struct config_er
                          listener_url_to_text(&place->at, url));
 }
 
+// Limits that are of no use where they stand, or not what they seem.
+static int check_own_limits(const struct listener_options *listener,
+                            const struct listener_place *place, struct config_error *error)
+{
+    const struct listener_limits *limits = &place->rules.limits;
+    const struct {
+        bool is_set;
+        uint32_t transports;
+        const char *key, *schemes;
+    } uses[] = {
+        {place->rules.policy.rate_limit, LISTENER_UDP, "rate-limit", "UDP"},
+        {limits->tcp_idle_timeout, LISTENER_STREAM, "idle-timeout", "TCP"},
+        {limits->tcp_message_timeout, LISTENER_STREAM, "message-timeout", "TCP"},
+        {limits->tcp_max_connections, LISTENER_STREAM, "max-connections", "TCP"},
+        {limits->tcp_max_in_flight, LISTENER_STREAM, "max-in-flight", "TCP"},
+        {limits->tls_handshake_timeout, LISTENER_ENCRYPTED, "handshake-timeout",
+         "tls:// and https://"},
+    };
+    char url[LISTENER_URL_SIZE];
+
+    for (size_t i = 0; i < ARRAY_LEN(uses); i++)
+        if (uses[i].is_set && !(place->at.transports & uses[i].transports))
+            return config_report(error, "listen: %s has %s, which is for %s only",
+                                 listener_url_to_text(&place->at, url), uses[i].key,
+                                 uses[i].schemes);
+    if (limits->tcp_max_connections > listener->limits.tcp_max_connections)
+        return config_report(error,
+                             "listen: %s has max-connections %u, but all listeners together have "
+                             "%u: raise tcp.max-connections",
+                             listener_url_to_text(&place->at, url), limits->tcp_max_connections,
+                             listener->limits.tcp_max_connections);
+    return E_OK;
+}
+
 static int check_listeners(const struct listener_options *listener, struct config_error *error)
 {
     if (listener->place_count == 0)
@@ -222,6 +274,7 @@ static int check_listeners(const struct listener_options *listener, struct confi
             if (check_pair(&listener->places[i], &listener->places[j], error) != E_OK)
                 return E_INVALID;
         if (check_forwarders(&listener->places[i], error) != E_OK ||
+            check_own_limits(listener, &listener->places[i], error) != E_OK ||
             check_tls(listener, i, error) != E_OK)
             return E_INVALID;
     }
@@ -288,7 +341,8 @@ static int check_cookies(const struct policy_cookie_options *cookies, struct con
 
     if (!cookies->enabled || !*cookies->secret_file)
         return E_OK;
-    return cookie_secrets_read(&secrets, cookies->secret_file, error);
+    return secrets_read(secrets.keys, POLICY_COOKIE_SECRETS_MAX, &secrets.count,
+                        "cookies.secret-file", cookies->secret_file, error);
 }
 
 int config_check(const struct config *config, struct config_error *error)

@@ -11,13 +11,14 @@
 #include "base/log.h"
 #include "engine/options.h"
 #include "listener/options.h"
+#include "querylog/options.h"
 #include "upstream/options.h"
 
 #define CONFIG_USER_SIZE 64
 #define CONFIG_WORKERS_MAX 256
 
 // Plain values: a snapshot is a copy, and as unused octets are zero, two are equal if memcmp() says
-// so. Large (about 2.5 MB, most of it never touched): keep it off the stack, and take it from
+// so. Large (about 3 MB, most of it never touched): keep it off the stack, and take it from
 // calloc().
 struct config {
     bool filled; // it has been in use
@@ -26,6 +27,7 @@ struct config {
     struct engine_options engine;
     struct log_options log;
     struct control_options control;
+    struct querylog_options querylog;
     uint32_t workers;            // 0: one for each CPU that we may use
     char user[CONFIG_USER_SIZE]; // to become after binding, when started as root
 };
@@ -76,6 +78,11 @@ NONNULL void config_clear_certificates(struct config *config);
 NONNULL NODISCARD int config_add_allowed(struct config *config, const char *prefix,
                                          struct config_error *error);
 
+// Adds a sink of the query log, as --query-log does; empty querylog.sink_count first to replace
+// those that are there.
+NONNULL NODISCARD int config_add_sink(struct config *config, const char *url,
+                                      struct config_error *error);
+
 // Sets the authorities of each upstream that has none of its own.
 NONNULL NODISCARD int config_set_ca_file(struct config *config, const char *path,
                                          struct config_error *error);
@@ -93,7 +100,8 @@ NONNULL NODISCARD int config_set_cache_size(struct config *config, const char *t
                                             struct config_error *error);
 
 // What can only be said of the whole: the cache's settings agree; there is a listener and a server;
-// no listen address stands there twice; bootstrap servers are given by address, and there is one if
+// no listen address stands there twice, and none has keys
+// that mean nothing there; bootstrap servers are given by address, and there is one if
 // a server is given by name; CA files and the cookies' secrets can be read; encrypted listeners
 // have certificates with their keys. E_INVALID with the error.
 NONNULL NODISCARD int config_check(const struct config *config, struct config_error *error);

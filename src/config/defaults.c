@@ -17,6 +17,24 @@ void config_server_defaults(void *server)
     options->idle_timeout = 60 * USEC_SEC;
 }
 
+void config_sink_defaults(void *sink)
+{
+    struct querylog_sink_options *options = sink;
+
+    memset(options, 0, sizeof(*options));
+    options->max_age = 30 * 86400 * USEC_SEC;             // a month's bills and questions
+    options->max_size = UINT64_C(4) * 1024 * 1024 * 1024; // some 20 million records
+}
+
+static void querylog_defaults(struct querylog_options *querylog)
+{
+    querylog->clients = QUERYLOG_CLIENTS_FULL;
+    querylog->names = QUERYLOG_NAMES_FULL;
+    querylog->sample = 1;
+    querylog->ring_size = UINT64_C(4) * 1024 * 1024;   // a second at 30,000 queries a second
+    querylog->queue_size = UINT64_C(64) * 1024 * 1024; // minutes of a database that is gone
+}
+
 static void add_server(struct upstream_server_options *server, const char *preset)
 {
     const char *why;
@@ -100,6 +118,7 @@ void config_defaults(struct config *config)
     listener_defaults(&config->listener);
     upstream_defaults(&config->upstream);
     engine_defaults(&config->engine);
+    querylog_defaults(&config->querylog);
     config->log.level = LOG_INFO;
     config->log.format = LOG_TEXT;
     strcpy(config->control.socket, "auto");

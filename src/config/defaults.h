@@ -5,3 +5,6 @@
 
 // Of a struct upstream_server_options: all but where it is.
 NONNULL void config_server_defaults(void *server);
+
+// The same of a struct querylog_sink_options.
+void config_sink_defaults(void *sink);

@@ -111,29 +111,39 @@ static void write_item(struct json *json, const struct schema_row *list)
     free(defaults);
 }
 
-static void write_uint(struct json *json, const struct schema_row *row)
-{
-    if (row->zero) {
-        json_open(json, "anyOf", '[');
-        json_open(json, NULL, '{');
-        json_text(json, "const", row->zero);
-        json_close(json, '}');
-        json_open(json, NULL, '{');
-    }
-    json_text(json, "type", "integer");
-    json_uint(json, "minimum", row->min);
-    json_uint(json, "maximum", row->max);
-    if (row->zero) {
-        json_close(json, '}');
-        json_close(json, ']');
-    }
-}
-
 static void write_pattern(struct json *json, const char *pattern)
 {
     json_text(json, "type", "string");
     if (pattern)
         json_text(json, "pattern", pattern);
+}
+
+// Of a number or a duration, but for the word that may stand for 0.
+static void write_range(struct json *json, const struct schema_row *row)
+{
+    if (row->kind == SCHEMA_DURATION) {
+        write_pattern(json, "^[0-9]+(us|ms|s|m|h|d)$");
+        return;
+    }
+    json_text(json, "type", "integer");
+    json_uint(json, "minimum", row->min);
+    json_uint(json, "maximum", row->max);
+}
+
+static void write_range_or_word(struct json *json, const struct schema_row *row)
+{
+    if (!row->zero) {
+        write_range(json, row);
+        return;
+    }
+    json_open(json, "anyOf", '[');
+    json_open(json, NULL, '{');
+    json_text(json, "const", row->zero);
+    json_close(json, '}');
+    json_open(json, NULL, '{');
+    write_range(json, row);
+    json_close(json, '}');
+    json_close(json, ']');
 }
 
 // NOLINTNEXTLINE(misc-no-recursion): as deep as the schema
@@ -144,10 +154,8 @@ static void write_type(struct json *json, const struct schema_row *row, const vo
         json_text(json, "type", "boolean");
         break;
     case SCHEMA_UINT:
-        write_uint(json, row);
-        break;
     case SCHEMA_DURATION:
-        write_pattern(json, "^[0-9]+(us|ms|s|m|h|d)$");
+        write_range_or_word(json, row);
         break;
     case SCHEMA_SIZE:
         json_open(json, "type", '[');

@@ -2,6 +2,7 @@
 
 #include <string.h>
 
+#include "base/time.h"
 #include "config/config.h"
 #include "config/scalar.h"
 #include "config/value.h"
@@ -58,19 +59,34 @@ static void print_rows(struct printer *printer, const struct schema_row *rows, c
         print_row(printer, rows, at);
 }
 
+// Whether the value is as if the key were not there, in an item whose defaults are zeros.
+static bool says_nothing(const struct schema_row *row, const void *item)
+{
+    const void *at = schema_at_const(row, item);
+
+    switch (row->kind) {
+    case SCHEMA_LIST:
+        return *(const uint32_t *)((const char *)item + row->count_offset) == 0;
+    case SCHEMA_STRING:
+        return !*(const char *)at;
+    case SCHEMA_UINT:
+    case SCHEMA_ENUM:
+        return row->zero && *(const uint32_t *)at == 0;
+    case SCHEMA_DURATION:
+        return row->zero && *(const usec_t *)at == 0;
+    default:
+        return false;
+    }
+}
+
 // The one row of an item that says anything, if it may stand for the item by itself; else NULL.
 static const struct schema_row *row_alone(const struct schema_row *item, const void *at)
 {
     if (item->kind != SCHEMA_SECTION || !item->required)
         return NULL;
-    for (const struct schema_row *row = item->rows; row->key; row++) {
-        bool empty_list = row->kind == SCHEMA_LIST &&
-                          *(const uint32_t *)((const char *)at + row->count_offset) == 0;
-        bool empty_text = row->kind == SCHEMA_STRING && !*(const char *)schema_at_const(row, at);
-
-        if (strcmp(row->key, item->required) != 0 && !empty_list && !empty_text)
+    for (const struct schema_row *row = item->rows; row->key; row++)
+        if (strcmp(row->key, item->required) != 0 && !says_nothing(row, at))
             return NULL;
-    }
     return schema_find(item->rows, item->required);
 }
 

@@ -27,6 +27,19 @@
         .key = (key_), .kind = SCHEMA_ENUM, .offset = FIELD(type, field, enum enum_),              \
         .words = (words_), .about = (about_)                                                       \
     }
+// As a listen entry has them: the word stands for what is said for all.
+#define OWN_UINT(key_, field, min_, max_, bias_, about_)                                           \
+    {                                                                                              \
+        .key = (key_), .kind = SCHEMA_UINT,                                                        \
+        .offset = FIELD(struct listener_place, field, uint32_t), .min = (min_), .max = (max_),     \
+        .zero = INHERIT, .bias = (bias_), .about = (about_)                                        \
+    }
+#define OWN_DURATION(key_, field, min_, max_, about_)                                              \
+    {                                                                                              \
+        .key = (key_), .kind = SCHEMA_DURATION,                                                    \
+        .offset = FIELD(struct listener_place, field, usec_t), .min = (min_), .max = (max_),       \
+        .zero = INHERIT, .about = (about_)                                                         \
+    }
 #define STRING(key_, type, field, min_, size, about_)                                              \
     {                                                                                              \
         .key = (key_), .kind = SCHEMA_STRING, .offset = FIELD(type, field, char[size]),            \
@@ -49,12 +62,17 @@
         .key = NULL                                                                                \
     }
 
+#define INHERIT "inherit"
+
 #define WORD(name, text) text,
 static const char *const strategies[] = {UPSTREAM_STRATEGY_LIST(WORD) NULL};
 static const char *const profiles[] = {UPSTREAM_PROFILE_LIST(WORD) NULL};
 static const char *const paddings[] = {ENGINE_PADDING_LIST(WORD) NULL};
 static const char *const private_reverses[] = {ENGINE_PRIVATE_REVERSE_LIST(WORD) NULL};
 static const char *const refusals[] = {POLICY_REFUSE_LIST(WORD) NULL};
+static const char *const querylog_clients[] = {QUERYLOG_CLIENTS_LIST(WORD) NULL};
+static const char *const querylog_names[] = {QUERYLOG_NAMES_LIST(WORD) NULL};
+static const char *const own_refusals[] = {INHERIT, POLICY_REFUSE_LIST(WORD) NULL};
 static const char *const log_levels[] = {LOG_LEVEL_LIST(WORD) NULL};
 static const char *const log_formats[] = {LOG_FORMAT_LIST(WORD) NULL};
 #undef WORD
@@ -94,6 +112,15 @@ static const struct schema_row prefix_item = {
     .about = "An address or a prefix; private, addresses that only neighbours have; any.",
 };
 
+// Bounds of what may be said for all listeners and for one.
+#define RATE_LIMIT_MAX 1000000
+#define TCP_TIMEOUT_MIN (100 * USEC_MSEC)
+#define TCP_TIMEOUT_MAX (3600 * USEC_SEC)
+#define TCP_CONNECTIONS_MAX 1000000
+#define TCP_IN_FLIGHT_MAX 10000
+#define HANDSHAKE_TIMEOUT_MIN (100 * USEC_MSEC)
+#define HANDSHAKE_TIMEOUT_MAX (60 * USEC_SEC)
+
 static const struct schema_row listen_rows[] = {
     {.key = "url",
      .kind = SCHEMA_TEXT,
@@ -113,6 +140,33 @@ static const struct schema_row listen_rows[] = {
          "For http:// and https://, the HTTP proxies in front of it, by address: their requests "
          "must "
          "say who asks in Forwarded or X-Forwarded-For. From all others these are not read."),
+    LIST("allow", struct listener_place, rules.policy.allow, rules.policy.allow_count, 0,
+         &prefix_item, NULL, "Who is answered here, by address. Empty: as under clients."),
+    {.key = "refuse",
+     .kind = SCHEMA_ENUM,
+     .offset = FIELD(struct listener_place, rules.policy.refuse, enum policy_own_refuse),
+     .words = own_refusals,
+     .zero = INHERIT,
+     .about = "What all others get: refused or drop; inherit: as under clients."},
+    OWN_UINT("rate-limit", rules.policy.rate_limit, 0, RATE_LIMIT_MAX, 1,
+             "Over UDP, most queries a second of one client to one worker here; inherit: as under "
+             "clients."),
+    OWN_DURATION("idle-timeout", rules.limits.tcp_idle_timeout, TCP_TIMEOUT_MIN, TCP_TIMEOUT_MAX,
+                 "A connection with nothing in flight is closed after this; inherit: as under "
+                 "tcp."),
+    OWN_DURATION("message-timeout", rules.limits.tcp_message_timeout, TCP_TIMEOUT_MIN,
+                 TCP_TIMEOUT_MAX,
+                 "How long a message or request may take from its first octet to its last; "
+                 "inherit: as under tcp."),
+    OWN_UINT("max-connections", rules.limits.tcp_max_connections, 1, TCP_CONNECTIONS_MAX, 0,
+             "Most connections of clients here to one worker, of those that tcp: max-connections "
+             "are for all listeners; inherit: no other limit."),
+    OWN_UINT("max-in-flight", rules.limits.tcp_max_in_flight, 1, TCP_IN_FLIGHT_MAX, 0,
+             "Most queries of one connection at a time; inherit: as under tcp."),
+    OWN_DURATION("handshake-timeout", rules.limits.tls_handshake_timeout, HANDSHAKE_TIMEOUT_MIN,
+                 HANDSHAKE_TIMEOUT_MAX,
+                 "Over tls:// and https://, how long a client's handshake may take; inherit: as "
+                 "under tls."),
     END,
 };
 
@@ -186,7 +240,7 @@ static const struct schema_row clients_rows[] = {
     ENUM("refuse", struct policy_options, refuse, policy_refuse, refusals,
          "What all others get: refused, REFUSED with an extended error; drop, silence."),
     UINT(
-        "rate-limit", struct policy_options, rate_limit.rate, 0, 1000000,
+        "rate-limit", struct policy_options, rate_limit.rate, 0, RATE_LIMIT_MAX,
         "Most queries a second that one client is answered by one worker over UDP, unless it shows "
         "a valid cookie; 0: no limit."),
     UINT("rate-limit-ipv4-prefix", struct policy_options, rate_limit.ipv4_prefix, 1, 32,
@@ -213,14 +267,14 @@ static const struct schema_row cookies_rows[] = {
 };
 
 static const struct schema_row tcp_rows[] = {
-    DURATION("idle-timeout", struct listener_limits, tcp_idle_timeout, 100 * USEC_MSEC,
-             3600 * USEC_SEC, "A client's connection with nothing in flight is closed after this."),
-    DURATION("message-timeout", struct listener_limits, tcp_message_timeout, 100 * USEC_MSEC,
-             3600 * USEC_SEC,
+    DURATION("idle-timeout", struct listener_limits, tcp_idle_timeout, TCP_TIMEOUT_MIN,
+             TCP_TIMEOUT_MAX, "A client's connection with nothing in flight is closed after this."),
+    DURATION("message-timeout", struct listener_limits, tcp_message_timeout, TCP_TIMEOUT_MIN,
+             TCP_TIMEOUT_MAX,
              "How long a client may take from a message's first octet to its last."),
-    UINT("max-connections", struct listener_limits, tcp_max_connections, 1, 1000000,
+    UINT("max-connections", struct listener_limits, tcp_max_connections, 1, TCP_CONNECTIONS_MAX,
          "Most connections of clients to one worker."),
-    UINT("max-in-flight", struct listener_limits, tcp_max_in_flight, 1, 10000,
+    UINT("max-in-flight", struct listener_limits, tcp_max_in_flight, 1, TCP_IN_FLIGHT_MAX,
          "Most queries of one connection at a time; beyond, it is not read from."),
     END,
 };
@@ -234,7 +288,8 @@ static const struct schema_row udp_rows[] = {
 static const struct schema_row tls_rows[] = {
     TLS_ROWS(struct listener_options, tls, "Empty: none."),
     DURATION("handshake-timeout", struct listener_options, limits.tls_handshake_timeout,
-             100 * USEC_MSEC, 60 * USEC_SEC, "How long a client's handshake may take."),
+             HANDSHAKE_TIMEOUT_MIN, HANDSHAKE_TIMEOUT_MAX,
+             "How long a client's handshake may take."),
     END,
 };
 
@@ -271,6 +326,66 @@ static const struct schema_row cache_rows[] = {
            "its owner may read it. Empty: none."),
     DURATION("persist-interval", struct cache_options, persist_interval, USEC_SEC, 7 * DAY,
              "How often that file is written, besides at the end."),
+    END,
+};
+
+static const struct schema_row sink_rows[] = {
+    {.key = "url",
+     .kind = SCHEMA_TEXT,
+     .offset = FIELD(struct querylog_sink_options, url, char[QUERYLOG_URL_SIZE]),
+     .text = &text_querylog_url,
+     .about = "sqlite:///PATH, postgresql://USER@HOST/DATABASE, dnstap:///SOCKET, "
+              "dnstap://ADDRESS:PORT or dnstap:///PATH?file, json:///PATH or json:- (standard "
+              "output)."},
+    STRING("password-file", struct querylog_sink_options, password_file, 0, QUERYLOG_PATH_SIZE,
+           "postgresql: the file with the password. Empty: none is sent."),
+    DURATION("max-age", struct querylog_sink_options, max_age, 0, 3650 * DAY,
+             "sqlite, postgresql: older records are deleted; 0: none are."),
+    {.key = "max-size",
+     .kind = SCHEMA_SIZE,
+     .offset = FIELD(struct querylog_sink_options, max_size, uint64_t),
+     .max = UINT64_C(1) << 50,
+     .about = "sqlite: when the file is larger, the oldest records are deleted; 0: they are not."},
+    END,
+};
+
+static const struct schema_row sink_item = {
+    .key = "sink",
+    .kind = SCHEMA_SECTION,
+    .rows = sink_rows,
+    .required = "url",
+    .about = "Where records go.",
+};
+
+static const struct schema_row querylog_rows[] = {
+    LIST("sinks", struct querylog_options, sinks, sink_count, 0, &sink_item, config_sink_defaults,
+         "Where a record of each query goes. None: queries are not written down."),
+    ENUM(
+        "clients", struct querylog_options, clients, querylog_clients, querylog_clients,
+        "How clients are shown: full, by address; truncate, IPv4 to /24 and IPv6 to /48; keyed, by "
+        "a pseudonym; none."),
+    ENUM("names", struct querylog_options, names, querylog_names, querylog_names,
+         "How names are shown: full; hash, by a keyed hash; none."),
+    STRING(
+        "key-file", struct querylog_options, key_file, 0, QUERYLOG_PATH_SIZE,
+        "The key of pseudonyms and hashes, 32 hexadecimal digits: another key, other pseudonyms. "
+        "Empty: a new one at each start."),
+    UINT("sample", struct querylog_options, sample, 1, 1000000,
+         "One query in so many is written down; 1: all."),
+    {.key = "ring-size",
+     .kind = SCHEMA_SIZE,
+     .offset = FIELD(struct querylog_options, ring_size, uint64_t),
+     .min = 64 * 1024,
+     .max = UINT64_C(1) << 30,
+     .about = "Room for records of one worker that are on their way; beyond, they are dropped."},
+    {.key = "queue-size",
+     .kind = SCHEMA_SIZE,
+     .offset = FIELD(struct querylog_options, queue_size, uint64_t),
+     .min = 64 * 1024,
+     .max = UINT64_C(1) << 40,
+     .about = "Room for records that wait for one sink; beyond, they are dropped for it."},
+    STRING("instance", struct querylog_options, instance, 0, QUERYLOG_INSTANCE_SIZE,
+           "Which of several servers this is, in stores that they share. Empty: the host's name."),
     END,
 };
 
@@ -322,6 +437,8 @@ static const struct schema_row top_rows[] = {
          private_reverses,
          "Reverse lookups of private addresses: local, answered here; forward, sent upstream."),
     SECTION("log", offsetof(struct config, log), log_rows, "The log, on stderr."),
+    SECTION("query-log", offsetof(struct config, querylog), querylog_rows,
+            "What was asked, by whom, when, and how it ended, written down."),
     SECTION("control", offsetof(struct config, control), control_rows,
             "The socket by which a running server is asked and told."),
     SECTION("tcp", offsetof(struct config, listener.limits), tcp_rows,

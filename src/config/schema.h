@@ -51,7 +51,9 @@ struct schema_row {
     // of a list's number of items.
     uint64_t min, max;
 
-    const char *zero;               // UINT: a word that stands for 0, or NULL
+    const char
+        *zero;     // UINT, DURATION, ENUM: a word that stands for 0, whatever the bounds; or NULL
+    uint32_t bias; // UINT: what is kept is higher by this, so that 0 is left for the word
     const char *const *words;       // ENUM: the word of each value; ends with NULL
     const struct schema_text *text; // TEXT
     const struct schema_row *rows;  // SECTION

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "listener/url.h"
 #include "policy/prefix.h"
+#include "querylog/outlet.h"
 #include "upstream/url.h"
 
 static int parse_listener_url(void *at, const char *text, const char **why)
@@ -126,6 +127,33 @@ const struct schema_text text_control_socket = {
     .pattern = "^(auto|none|/.{0,106})$",
     .parse = parse_control_socket,
     .print = print_control_socket,
+};
+
+static int parse_querylog_url(void *at, const char *text, const char **why)
+{
+    *why = NULL;
+    if (!querylog_sink_find(text)) {
+        *why = "unknown kind of store; write sqlite:///PATH, postgresql://…, dnstap://… or json:…";
+        return E_INVALID;
+    }
+    if (strlen(text) >= QUERYLOG_URL_SIZE) {
+        *why = "too long: at most 511 octets";
+        return E_INVALID;
+    }
+    strncpy(at, text, QUERYLOG_URL_SIZE); // fills up with zeros
+    return E_OK;
+}
+
+static void print_querylog_url(const void *at, char text[SCHEMA_TEXT_SIZE])
+{
+    strcpy(text, at);
+}
+
+const struct schema_text text_querylog_url = {
+    .expected = "a store such as sqlite:///var/lib/sotto/queries.db",
+    .pattern = "^(sqlite|postgresql|dnstap|json):.+$",
+    .parse = parse_querylog_url,
+    .print = print_querylog_url,
 };
 
 static int parse_prefix(void *at, const char *text, const char **why)

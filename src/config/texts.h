@@ -3,6 +3,7 @@
 
 #include "config/schema.h"
 
+extern const struct schema_text text_querylog_url; // a char[QUERYLOG_URL_SIZE]
 extern const struct schema_text text_listener_url; // a struct listener_address
 extern const struct schema_text text_upstream_url; // a struct upstream_server_options, its url and
                                                    // endpoint; the rest stays

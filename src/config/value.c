@@ -9,11 +9,16 @@
 #include "base/utf8.h"
 #include "config/quantity.h"
 
+static bool is_zero_word(const struct schema_row *row, const char *text)
+{
+    return row->zero && strcmp(text, row->zero) == 0;
+}
+
 static int parse_uint(const struct schema_row *row, void *at, const char *text)
 {
     uint64_t value = 0;
 
-    if (row->zero && strcmp(text, row->zero) == 0) {
+    if (is_zero_word(row, text)) {
         memset(at, 0, sizeof(uint32_t));
         return E_OK;
     }
@@ -22,13 +27,19 @@ static int parse_uint(const struct schema_row *row, void *at, const char *text)
         return E_INVALID;
     if (size_parse(&value, text) != E_OK || value < row->min || value > row->max)
         return E_INVALID;
-    *(uint32_t *)at = (uint32_t)value;
+    *(uint32_t *)at = (uint32_t)value + row->bias;
     return E_OK;
 }
 
 static int parse_quantity(const struct schema_row *row, void *at, const char *text)
 {
     uint64_t value;
+
+    if (is_zero_word(row, text)) {
+        memset(at, 0, sizeof(uint64_t));
+        return E_OK;
+    }
+
     int rc = row->kind == SCHEMA_SIZE ? size_parse(&value, text) : duration_parse(&value, text);
 
     if (rc != E_OK || value < row->min || value > row->max)
@@ -120,10 +131,13 @@ void value_print(const struct schema_row *row, const void *at, char text[SCHEMA_
         if (row->zero && *(const uint32_t *)at == 0)
             strcpy(text, row->zero);
         else
-            snprintf(text, SCHEMA_TEXT_SIZE, "%" PRIu32, *(const uint32_t *)at);
+            snprintf(text, SCHEMA_TEXT_SIZE, "%" PRIu32, *(const uint32_t *)at - row->bias);
         break;
     case SCHEMA_DURATION:
-        duration_to_text(*(const usec_t *)at, text);
+        if (row->zero && *(const usec_t *)at == 0)
+            strcpy(text, row->zero);
+        else
+            duration_to_text(*(const usec_t *)at, text);
         break;
     case SCHEMA_SIZE:
         size_to_text(*(const uint64_t *)at, text);
@@ -171,8 +185,9 @@ const char *value_expected(const struct schema_row *row, char expected[VALUE_EXP
                  row->zero ? ", or " : "", row->zero ? row->zero : "");
         break;
     case SCHEMA_DURATION:
-        snprintf(expected, size, "a duration from %s to %s", duration_to_text(row->min, min),
-                 duration_to_text(row->max, max));
+        snprintf(expected, size, "a duration from %s to %s%s%s", duration_to_text(row->min, min),
+                 duration_to_text(row->max, max), row->zero ? ", or " : "",
+                 row->zero ? row->zero : "");
         break;
     case SCHEMA_SIZE:
         snprintf(expected, size, "a size from %s to %s", size_to_text(row->min, min),

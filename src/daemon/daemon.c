@@ -16,7 +16,7 @@
 #include "base/error.h"
 #include "base/random.h"
 #include "cache/reader.h"
-#include "config/cookie_secrets.h"
+#include "config/secrets.h"
 #include "daemon/cache_file.h"
 #include "daemon/collect.h"
 #include "daemon/control_open.h"
@@ -24,6 +24,7 @@
 #include "daemon/endpoints.h"
 #include "daemon/notify.h"
 #include "daemon/privileges.h"
+#include "daemon/query_log.h"
 #include "daemon/start_log.h"
 #include "daemon/worker.h"
 #include "net/loop.h"
@@ -49,6 +50,7 @@ struct daemon {
     struct control *control;
     usec_t started_at;
     unsigned worker_count;
+    struct querylog *querylog; // NULL: none
     struct worker *workers[CONFIG_WORKERS_MAX];
 };
 
@@ -83,12 +85,15 @@ static int load(struct daemon *daemon, struct config *config, struct config_erro
 {
     struct policy_options *policy = &config->engine.policy;
 
-    if (daemon->loader->load(daemon->loader->context, config, error) != E_OK)
+    if (daemon->loader->load(daemon->loader->context, config, error) != E_OK ||
+        query_log_read_key(&config->querylog, error) != E_OK)
         return E_INVALID;
     if (!policy->cookies.enabled)
         return E_OK;
     if (*policy->cookies.secret_file)
-        return cookie_secrets_read(&policy->cookie_secrets, policy->cookies.secret_file, error);
+        return secrets_read(policy->cookie_secrets.keys, POLICY_COOKIE_SECRETS_MAX,
+                            &policy->cookie_secrets.count, "cookies.secret-file",
+                            policy->cookies.secret_file, error);
     policy->cookie_secrets.count = 1;
     policy->cookie_secrets.keys[0] = daemon->cookie_secret;
     return E_OK;
@@ -212,37 +217,50 @@ static uint32_t fit_descriptors(const struct daemon *daemon, uint32_t wanted)
 // A place may be for one of the two kinds of sockets that an endpoint has.
 static const uint32_t socket_kinds[] = {LISTENER_UDP, LISTENER_STREAM};
 
-// The rules for one kind of an endpoint's sockets, and what they are for. False: it has none.
-static bool rules_of(const struct endpoint *endpoint, const struct listener_options *options,
-                     uint32_t kind, struct listener_address *at, struct listener_rules *rules)
+// The rules for one kind of an endpoint's sockets, the options', and what they are for. NULL: it
+// has none of the kind.
+static const struct listener_rules *rules_of(const struct endpoint *endpoint,
+                                             const struct listener_options *options, uint32_t kind,
+                                             struct listener_address *at)
 {
+    static const struct listener_rules none;
     const struct listener_place *place;
 
     *at = endpoint_at(endpoint);
     at->transports &= kind;
+    if (at->transports == 0)
+        return NULL;
     place = listener_place_at(options, &endpoint->wanted.address, at->transports);
-    *rules = place ? place->rules : (struct listener_rules){0};
-    if (place && (at->transports & LISTENER_ANY_HTTP))
+    if (!place)
+        return &none;
+    if (at->transports & LISTENER_ANY_HTTP)
         memcpy(at->path, place->at.path, sizeof(at->path));
-    return at->transports != 0;
+    return &place->rules;
 }
 
 // Before the workers run.
-static void set_rules(const struct daemon *daemon, struct worker *worker,
-                      const struct endpoint *endpoint)
+static int set_rules(const struct daemon *daemon, struct worker *worker,
+                     const struct endpoint *endpoint)
 {
-    struct listener_address at;
-    struct listener_rules rules;
+    const struct config *config = daemon->config;
 
-    for (size_t i = 0; i < ARRAY_LEN(socket_kinds); i++)
-        if (rules_of(endpoint, &daemon->config->listener, socket_kinds[i], &at, &rules))
-            worker_set_rules(worker, &at, &rules);
+    for (size_t i = 0; i < ARRAY_LEN(socket_kinds); i++) {
+        struct listener_address at;
+        const struct listener_rules *rules =
+            rules_of(endpoint, &config->listener, socket_kinds[i], &at);
+
+        if (rules && worker_set_rules(worker, &at, rules, &config->engine.policy) != E_OK)
+            return E_NOMEM;
+    }
+    return E_OK;
 }
 
 static int start_workers(struct daemon *daemon)
 {
     for (unsigned i = 0; i < daemon->worker_count; i++) {
-        daemon->workers[i] = worker_new(daemon->config, daemon->plan, daemon->cache, daemon->log);
+        daemon->workers[i] =
+            worker_new(daemon->config, daemon->plan, daemon->cache, daemon->log,
+                       daemon->querylog ? querylog_ring_of(daemon->querylog, i) : NULL);
         if (!daemon->workers[i])
             return E_NOMEM;
         list_for_each(node, &daemon->endpoints) {
@@ -253,9 +271,9 @@ static int start_workers(struct daemon *daemon)
 
             endpoint->udp[i] = endpoint->tcp[i] = -1;
             if (worker_listen(daemon->workers[i], &at, udp, tcp, endpoint_tls_server(endpoint)) !=
-                E_OK)
+                    E_OK ||
+                set_rules(daemon, daemon->workers[i], endpoint) != E_OK)
                 return E_SYSTEM;
-            set_rules(daemon, daemon->workers[i], endpoint);
         }
     }
     for (unsigned i = 0; i < daemon->worker_count; i++)
@@ -408,16 +426,16 @@ static uint32_t still_wanted(const struct daemon *daemon, const struct listener_
 static int prepare_rules(const struct list *endpoints, const struct listener_options *options,
                          struct worker_update *update)
 {
-    struct listener_address at;
-    struct listener_rules rules;
-
     list_for_each(node, endpoints) {
         const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
 
-        for (size_t i = 0; i < ARRAY_LEN(socket_kinds); i++)
-            if (rules_of(endpoint, options, socket_kinds[i], &at, &rules) &&
-                worker_update_rules(update, &at, &rules) != E_OK)
+        for (size_t i = 0; i < ARRAY_LEN(socket_kinds); i++) {
+            struct listener_address at;
+            const struct listener_rules *rules = rules_of(endpoint, options, socket_kinds[i], &at);
+
+            if (rules && worker_update_rules(update, &at, rules) != E_OK)
                 return E_NOMEM;
+        }
     }
     return E_OK;
 }
@@ -506,6 +524,15 @@ static void abandon(struct daemon *daemon, struct reload *reload)
     free(reload->config);
 }
 
+// The key but for the file that it is from: without one it is another each time.
+static bool is_other_query_log(const struct querylog_options *a, const struct querylog_options *b)
+{
+    struct querylog_options same_key = *a;
+
+    same_key.key = b->key;
+    return memcmp(&same_key, b, sizeof(same_key)) != 0;
+}
+
 static void log_not_applied(const struct daemon *daemon, const struct reload *reload)
 {
     const struct config *config = reload->config;
@@ -520,6 +547,8 @@ static void log_not_applied(const struct daemon *daemon, const struct reload *re
         strcmp(config->control.group, daemon->config->control.group) != 0)
         log_warning(daemon->log, "daemon",
                     "control: another socket or group takes a restart to apply");
+    if (is_other_query_log(&config->querylog, &daemon->config->querylog))
+        log_warning(daemon->log, "daemon", "query-log: changes take a restart to apply");
 }
 
 // By which path its URL goes from now on.
@@ -572,6 +601,8 @@ static void apply(struct daemon *daemon, struct reload *reload)
     daemon->config = reload->config;
     pthread_mutex_unlock(&daemon->cache_file);
     daemon->save_at = loop_clock() + daemon->config->engine.cache.persist_interval;
+    if (daemon->querylog)
+        querylog_reopen(daemon->querylog);
     log_configure(daemon->log, &daemon->config->log);
     start_log_dangers(daemon->log, daemon->config, &daemon->endpoints);
 }
@@ -684,6 +715,7 @@ static void deinit(struct daemon *daemon)
 {
     for (unsigned i = 0; i < daemon->worker_count; i++)
         worker_free(daemon->workers[i]);
+    querylog_free(daemon->querylog);
     close_cache(daemon);
     control_socket_close(&daemon->control_socket);
     free_endpoints(&daemon->endpoints);
@@ -719,6 +751,7 @@ static int prepare_start(struct daemon *daemon)
 int daemon_run(const struct daemon_loader *loader)
 {
     struct daemon daemon = {.loader = loader, .config = calloc(1, sizeof(struct config))};
+    struct config_error error;
     sigset_t signals;
     int code;
 
@@ -754,6 +787,14 @@ int daemon_run(const struct daemon_loader *loader)
         log_warning(daemon.log, "daemon",
                     "the limit of open files leaves room for %u TCP connections a worker, not %u",
                     fitting, wanted);
+    if (query_log_open(&daemon.querylog, daemon.config, daemon.worker_count, daemon.log, &error) !=
+        E_OK) {
+        log_error(daemon.log, "daemon", "%s", error.text);
+        daemon.worker_count = 0;
+        deinit(&daemon);
+        log_free(daemon.log);
+        return EXIT_RUNTIME;
+    }
     if (open_cache(&daemon) != E_OK || start_workers(&daemon) != E_OK ||
         start_control(&daemon) != E_OK) {
         log_error(daemon.log, "daemon", "cannot start: out of memory or threads");

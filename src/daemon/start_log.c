@@ -2,7 +2,8 @@
 
 #include <unistd.h>
 
-#include "policy/acl.h"
+#include "daemon/query_log.h"
+#include "policy/rules.h"
 
 void start_log_endpoint(struct log *log, const struct endpoint *endpoint)
 {
@@ -40,27 +41,53 @@ static void log_upstreams(struct log *log, const struct upstream_options *option
     }
 }
 
-// To be reached by everybody is what amplification attacks look for.
-static void warn_if_open(struct log *log, const struct policy_options *policy,
-                         const struct list *endpoints)
+// Whether clients there must have a certificate.
+static bool wants_certificates(const struct listener_options *options,
+                               const struct listener_place *place, uint32_t transports)
 {
-    struct policy_acl allowed;
+    struct tls_server_options tls;
+
+    if (!place || !(transports & LISTENER_ENCRYPTED))
+        return false;
+    listener_tls_options(options, (uint32_t)(place - options->places), &tls);
+    return *tls.client_ca_file != '\0';
+}
+
+// To be reached by everybody is what amplification attacks look for. `transports`: of one kind of
+// the endpoint's sockets. True: it is warned of.
+static bool warn_if_open(struct log *log, const struct config *config,
+                         const struct endpoint *endpoint, uint32_t transports)
+{
+    const struct listener_place *place =
+        listener_place_at(&config->listener, &endpoint->wanted.address, transports);
+    const struct policy_own *own = place ? &place->rules.policy : NULL;
+    struct policy_rules rules;
     char text[ADDRESS_TEXT_MAX];
 
-    policy_acl_compile(&allowed, policy->allow, policy->allow_count);
-    if (!policy_acl_is_open(&allowed))
-        return;
+    policy_rules_compile(&rules, &config->engine.policy, own);
+    if (transports == 0 || !policy_acl_is_open(&rules.allowed) ||
+        wants_certificates(&config->listener, place, transports))
+        return false;
+    log_warning(
+        log, "listener",
+        "whoever reaches %s is answered: an open resolver, which others will abuse. Name "
+        "your clients in %s, or keep a firewall in front of it%s",
+        address_to_text(&endpoint->bound, text),
+        own && own->allow_count > 0 ? "'allow' of this listen entry" : "'clients: allow' (--allow)",
+        (transports & LISTENER_UDP) && rules.rate_limit.rate == 0 ? "; else set 'rate-limit'" : "");
+    return true;
+}
+
+static void warn_of_open(struct log *log, const struct config *config, const struct list *endpoints)
+{
     list_for_each(node, endpoints) {
         const struct endpoint *endpoint = list_entry(node, struct endpoint, node);
+        uint32_t transports = endpoint->wanted.transports;
 
-        if (policy_address_is_private(&endpoint->bound))
-            continue;
-        log_warning(log, "listener",
-                    "whoever reaches %s is answered: an open resolver, which others will abuse. "
-                    "Name your clients in 'clients: allow' (--allow), or keep a firewall in front "
-                    "of it%s",
-                    address_to_text(&endpoint->bound, text),
-                    policy->rate_limit.rate == 0 ? "; else set 'clients: rate-limit'" : "");
+        // Once, also where both kinds of sockets are.
+        if (!policy_address_is_private(&endpoint->bound) &&
+            !warn_if_open(log, config, endpoint, transports & LISTENER_UDP))
+            warn_if_open(log, config, endpoint, transports & LISTENER_STREAM);
     }
 }
 
@@ -80,7 +107,7 @@ static void warn_if_all_are_proxies(struct log *log, const struct listener_optio
 
 void start_log_dangers(struct log *log, const struct config *config, const struct list *endpoints)
 {
-    warn_if_open(log, &config->engine.policy, endpoints);
+    warn_of_open(log, config, endpoints);
     warn_if_all_are_proxies(log, &config->listener);
 }
 
@@ -95,5 +122,6 @@ void start_log(struct log *log, const struct config *config, const struct list *
     log_upstreams(log, &config->upstream);
     list_for_each(node, endpoints)
         start_log_endpoint(log, list_entry(node, struct endpoint, node));
+    query_log_say(&config->querylog, log);
     start_log_dangers(log, config, endpoints);
 }

@@ -37,7 +37,8 @@ struct change {
     struct listener_address at;
     int udp, tcp; // -1: none
     struct tls_server *tls;
-    struct listener_rules rules;
+    const struct listener_rules *rules;
+    struct policy_rules *policy; // NULL: the general one
 };
 
 struct worker_update {
@@ -61,6 +62,12 @@ static usec_t host_now(void *host)
     struct worker *worker = host;
 
     return loop_now(&worker->loop);
+}
+
+static usec_t host_clock(void *host)
+{
+    (void)host;
+    return loop_clock();
 }
 
 static uint32_t host_wall_seconds(void *host)
@@ -100,6 +107,7 @@ static void host_post(void *host, struct task *task)
 
 static const struct engine_host_ops host_ops = {
     .now = host_now,
+    .clock = host_clock,
     .wall_seconds = host_wall_seconds,
     .arm = host_arm,
     .disarm = host_disarm,
@@ -110,7 +118,7 @@ static const struct engine_host_ops host_ops = {
 // ---- Life
 
 struct worker *worker_new(const struct config *config, struct upstream_plan *plan,
-                          struct cache *cache, struct log *log)
+                          struct cache *cache, struct log *log, struct querylog_ring *ring)
 {
     struct worker *worker = calloc(1, sizeof(*worker));
 
@@ -137,6 +145,7 @@ struct worker *worker_new(const struct config *config, struct upstream_plan *pla
             .upstream_ops = &upstream_set_ops,
             .upstreams = worker->upstreams,
             .counters = &worker->counters,
+            .querylog = ring,
         });
     if (worker->engine)
         worker->listener = listener_new(&worker->loop, log, &worker->counters, worker->engine,
@@ -164,10 +173,16 @@ int worker_listen(struct worker *worker, const struct listener_address *at, int 
     return listener_add(worker->listener, at, udp, tcp, tls);
 }
 
-void worker_set_rules(struct worker *worker, const struct listener_address *at,
-                      const struct listener_rules *rules)
+int worker_set_rules(struct worker *worker, const struct listener_address *at,
+                     const struct listener_rules *rules, const struct policy_options *general)
 {
-    listener_set_rules(worker->listener, at, rules);
+    struct policy_rules *policy;
+
+    if (policy_rules_new(&policy, general, &rules->policy) != E_OK)
+        return E_NOMEM;
+    listener_set_rules(worker->listener, at, rules, policy);
+    policy_rules_unref(policy);
+    return E_OK;
 }
 
 static void *run(void *arg)
@@ -269,6 +284,7 @@ void worker_update_free(struct worker_update *update)
         if (change->tcp >= 0)
             close(change->tcp);
         tls_server_unref(change->tls);
+        policy_rules_unref(change->policy);
         free(change);
     }
     upstream_plan_unref(update->plan);
@@ -318,8 +334,8 @@ int worker_update_rules(struct worker_update *update, const struct listener_addr
 
     if (!change)
         return E_NOMEM;
-    change->rules = *rules;
-    return E_OK;
+    change->rules = rules;
+    return policy_rules_new(&change->policy, &update->engine.policy, &rules->policy);
 }
 
 static void apply_change(struct worker *worker, struct change *change)
@@ -329,7 +345,7 @@ static void apply_change(struct worker *worker, struct change *change)
         listener_remove(worker->listener, &change->at.address, change->at.transports);
         return;
     case CHANGE_RULES:
-        listener_set_rules(worker->listener, &change->at, &change->rules);
+        listener_set_rules(worker->listener, &change->at, change->rules, change->policy);
         return;
     case CHANGE_LISTEN:
         if (listener_add(worker->listener, &change->at, change->udp, change->tcp, change->tls) !=

@@ -12,6 +12,7 @@
 #include "metrics/counters.h"
 #include "metrics/status.h"
 #include "net/tls_server.h"
+#include "querylog/ring.h"
 #include "upstream/plan.h"
 
 struct worker;
@@ -19,18 +20,21 @@ struct worker;
 // What a reload changes for a worker. Made by worker_update_new().
 struct worker_update;
 
-// NULL out of memory. `config` is read, `plan` referenced; `cache` and `log` must outlive the
-// worker.
+// NULL out of memory. `config` is read, `plan` referenced; `cache`, `log` and `ring` (NULL: queries
+// are not written down) must outlive the worker.
 NODISCARD struct worker *worker_new(const struct config *config, struct upstream_plan *plan,
-                                    struct cache *cache, struct log *log);
+                                    struct cache *cache, struct log *log,
+                                    struct querylog_ring *ring);
 
 // Before the worker runs: listens there too; see listener_add().
 NODISCARD int worker_listen(struct worker *worker, const struct listener_address *at, int udp,
                             int tcp, struct tls_server *tls);
 
-// The same for rules; see listener_set_rules().
-NONNULL void worker_set_rules(struct worker *worker, const struct listener_address *at,
-                              const struct listener_rules *rules);
+// The same for rules; see listener_set_rules(). `general` is the policy where they say nothing.
+// E_NOMEM.
+NONNULL NODISCARD int worker_set_rules(struct worker *worker, const struct listener_address *at,
+                                       const struct listener_rules *rules,
+                                       const struct policy_options *general);
 
 // Starts the thread. E_SYSTEM.
 NONNULL NODISCARD int worker_start(struct worker *worker);
@@ -44,7 +48,7 @@ NODISCARD int worker_update_listen(struct worker_update *update, const struct li
                                    int udp, int tcp, struct tls_server *tls);
 NONNULL NODISCARD int worker_update_unlisten(struct worker_update *update,
                                              const struct address *address, uint32_t transports);
-// The rules that hold there from now on. E_NOMEM.
+// The rules that hold there from now on; they must stay until the update is applied. E_NOMEM.
 NONNULL NODISCARD int worker_update_rules(struct worker_update *update,
                                           const struct listener_address *at,
                                           const struct listener_rules *rules);

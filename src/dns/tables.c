@@ -42,12 +42,39 @@ const char *dns_rcode_name(uint16_t rcode)
     }
 }
 
-const char *dns_type_text(uint16_t type, char text[DNS_NUMBER_TEXT_MAX])
+const char *dns_ede_name(uint16_t code)
 {
-    const char *name = dns_type_name(type);
+    switch (code) {
+#define X(name, number, text)                                                                      \
+    case number:                                                                                   \
+        return text;
+        DNS_EDE_LIST(X)
+#undef X
+    default:
+        return NULL;
+    }
+}
 
+static const char *name_or_number(const char *name, const char *prefix, uint16_t number,
+                                  char text[DNS_NUMBER_TEXT_MAX])
+{
     if (name)
         return name;
-    snprintf(text, DNS_NUMBER_TEXT_MAX, "TYPE%u", type);
+    snprintf(text, DNS_NUMBER_TEXT_MAX, "%s%u", prefix, number);
     return text;
+}
+
+const char *dns_type_text(uint16_t type, char text[DNS_NUMBER_TEXT_MAX])
+{
+    return name_or_number(dns_type_name(type), "TYPE", type, text);
+}
+
+const char *dns_class_text(uint16_t class, char text[DNS_NUMBER_TEXT_MAX])
+{
+    return name_or_number(dns_class_name(class), "CLASS", class, text);
+}
+
+const char *dns_rcode_text(uint16_t rcode, char text[DNS_NUMBER_TEXT_MAX])
+{
+    return name_or_number(dns_rcode_name(rcode), "RCODE", rcode, text);
 }

@@ -80,18 +80,39 @@
     X(BADVERS, 16)                                                                                 \
     X(BADCOOKIE, 23)
 
-// Extended DNS errors (RFC 8914 section 5.2) that we send or name.
+// Extended DNS errors (RFC 8914 section 5.2, and what was registered since).
 #define DNS_EDE_LIST(X)                                                                            \
-    X(OTHER, 0)                                                                                    \
-    X(STALE_ANSWER, 3)                                                                             \
-    X(CACHED_ERROR, 13)                                                                            \
-    X(NOT_READY, 14)                                                                               \
-    X(PROHIBITED, 18)                                                                              \
-    X(STALE_NXDOMAIN_ANSWER, 19)                                                                   \
-    X(NOT_SUPPORTED, 21)                                                                           \
-    X(NO_REACHABLE_AUTHORITY, 22)                                                                  \
-    X(NETWORK_ERROR, 23)                                                                           \
-    X(INVALID_DATA, 24)
+    X(OTHER, 0, "Other Error")                                                                     \
+    X(UNSUPPORTED_DNSKEY_ALGORITHM, 1, "Unsupported DNSKEY Algorithm")                             \
+    X(UNSUPPORTED_DS_DIGEST_TYPE, 2, "Unsupported DS Digest Type")                                 \
+    X(STALE_ANSWER, 3, "Stale Answer")                                                             \
+    X(FORGED_ANSWER, 4, "Forged Answer")                                                           \
+    X(DNSSEC_INDETERMINATE, 5, "DNSSEC Indeterminate")                                             \
+    X(DNSSEC_BOGUS, 6, "DNSSEC Bogus")                                                             \
+    X(SIGNATURE_EXPIRED, 7, "Signature Expired")                                                   \
+    X(SIGNATURE_NOT_YET_VALID, 8, "Signature Not Yet Valid")                                       \
+    X(DNSKEY_MISSING, 9, "DNSKEY Missing")                                                         \
+    X(RRSIGS_MISSING, 10, "RRSIGs Missing")                                                        \
+    X(NO_ZONE_KEY_BIT_SET, 11, "No Zone Key Bit Set")                                              \
+    X(NSEC_MISSING, 12, "NSEC Missing")                                                            \
+    X(CACHED_ERROR, 13, "Cached Error")                                                            \
+    X(NOT_READY, 14, "Not Ready")                                                                  \
+    X(BLOCKED, 15, "Blocked")                                                                      \
+    X(CENSORED, 16, "Censored")                                                                    \
+    X(FILTERED, 17, "Filtered")                                                                    \
+    X(PROHIBITED, 18, "Prohibited")                                                                \
+    X(STALE_NXDOMAIN_ANSWER, 19, "Stale NXDOMAIN Answer")                                          \
+    X(NOT_AUTHORITATIVE, 20, "Not Authoritative")                                                  \
+    X(NOT_SUPPORTED, 21, "Not Supported")                                                          \
+    X(NO_REACHABLE_AUTHORITY, 22, "No Reachable Authority")                                        \
+    X(NETWORK_ERROR, 23, "Network Error")                                                          \
+    X(INVALID_DATA, 24, "Invalid Data")                                                            \
+    X(SIGNATURE_EXPIRED_BEFORE_VALID, 25, "Signature Expired before Valid")                        \
+    X(TOO_EARLY, 26, "Too Early")                                                                  \
+    X(UNSUPPORTED_NSEC3_ITERATIONS, 27, "Unsupported NSEC3 Iterations Value")                      \
+    X(UNABLE_TO_CONFORM_TO_POLICY, 28, "Unable to conform to policy")                              \
+    X(SYNTHESIZED, 29, "Synthesized")                                                              \
+    X(INVALID_QUERY_TYPE, 30, "Invalid Query Type")
 
 enum dns_type {
 #define X(name, number) DNS_TYPE_##name = number,
@@ -112,7 +133,7 @@ enum dns_rcode {
 };
 
 enum dns_ede {
-#define X(name, number) DNS_EDE_##name = number,
+#define X(name, number, text) DNS_EDE_##name = number,
     DNS_EDE_LIST(X)
 #undef X
 };
@@ -123,9 +144,12 @@ enum dns_opcode { DNS_OPCODE_QUERY = 0 };
 const char *dns_type_name(uint16_t type);
 const char *dns_class_name(uint16_t class);
 const char *dns_rcode_name(uint16_t rcode);
+const char *dns_ede_name(uint16_t code); // "Stale Answer"
 
-// "TYPE65280" and the like (RFC 3597) need this much room.
+// "TYPE65280", "CLASS65280" (RFC 3597) and "RCODE4095" need this much room.
 #define DNS_NUMBER_TEXT_MAX 16
 
-// The name, or the RFC 3597 form written to `text`.
+// The name, or the form with the number written to `text`.
 const char *dns_type_text(uint16_t type, char text[DNS_NUMBER_TEXT_MAX]);
+const char *dns_class_text(uint16_t class, char text[DNS_NUMBER_TEXT_MAX]);
+const char *dns_rcode_text(uint16_t rcode, char text[DNS_NUMBER_TEXT_MAX]);

@@ -45,6 +45,7 @@ struct engine *engine_new(const struct engine_setup *setup)
     engine->upstream_ops = setup->upstream_ops;
     engine->upstreams = setup->upstreams;
     engine->counters = setup->counters;
+    engine->querylog = setup->querylog;
     task_init(&engine->stop_reading, on_stop_reading);
     task_init(&engine->ask_late, on_ask_late);
     list_init(&engine->late);
@@ -70,7 +71,7 @@ void engine_free(struct engine *engine)
 void engine_configure(struct engine *engine, const struct engine_options *options)
 {
     engine->options = *options;
-    policy_acl_compile(&engine->allowed, options->policy.allow, options->policy.allow_count);
+    policy_rules_compile(&engine->rules, &options->policy, NULL);
     engine->queries.limit = MAX((size_t)options->max_in_flight, engine->queries.made);
     engine->flights.limit = MAX((size_t)options->max_in_flight, engine->flights.made);
 }
@@ -113,6 +114,7 @@ static void turn_away(struct query *query, uint16_t rcode)
     else if (rcode == DNS_RCODE_BADVERS)
         counter = COUNTER_queries_badvers;
     counter_inc(query->engine->counters, counter);
+    query->outcome = QUERYLOG_REFUSED;
     query_reply_empty(query, rcode, -1, NULL);
 }
 
@@ -144,6 +146,7 @@ static bool answer_about_cookie(struct query *query, const struct dns_message *m
         message->count[DNS_AUTHORITY] != 0)
         return false;
     counter_inc(query->engine->counters, COUNTER_queries_local);
+    query->outcome = QUERYLOG_LOCAL;
     query_reply_empty(
         query, query->cookie.state == POLICY_COOKIE_BAD ? DNS_RCODE_BADCOOKIE : DNS_RCODE_NOERROR,
         -1, NULL);
@@ -178,26 +181,36 @@ static bool is_to_be_ignored(const struct dns_message *message, int parsed)
 }
 
 static enum policy_limit_verdict check_limit(struct engine *engine,
+                                             const struct policy_rules *rules,
                                              const struct engine_client *client,
                                              enum policy_cookie_state cookie)
 {
-    const struct policy_rate_limit *limit = &engine->options.policy.rate_limit;
+    const struct policy_rate_limit *limit = &rules->rate_limit;
 
     if (limit->rate == 0 || client->transport != ENGINE_UDP || cookie == POLICY_COOKIE_VALID)
         return POLICY_LIMIT_PASS;
     return policy_limit_check(&engine->limit, limit, &client->source, engine_now(engine));
 }
 
-// Whatever the query is: nobody from elsewhere learns more than that.
-static void refuse_client(struct engine *engine, const struct engine_client *client,
-                          const struct dns_message *message)
+static void stay_silent(struct query *query, const struct dns_message *message)
 {
-    struct query query = {.engine = engine, .client = *client};
+    if (UNLIKELY(query->logged))
+        query_read(query, message);
+    query_record(query, query->engine->reply, 0);
+    query->client.ops->answer(&query->client, NULL, 0);
+}
+
+// Whatever the query is: nobody from elsewhere learns more than that.
+static void refuse_client(struct engine *engine, const struct policy_rules *rules,
+                          const struct engine_client *client, const struct dns_message *message)
+{
+    struct query query = {.engine = engine, .client = *client, .outcome = QUERYLOG_REFUSED};
 
     counter_inc(engine->counters, COUNTER_queries_not_allowed);
-    if (engine->options.policy.refuse == POLICY_REFUSE_DROP ||
-        check_limit(engine, client, POLICY_COOKIE_NONE) != POLICY_LIMIT_PASS) {
-        client->ops->answer(client, NULL, 0);
+    query_record_begin(&query, message->size);
+    if (rules->refuse == POLICY_REFUSE_DROP ||
+        check_limit(engine, rules, client, POLICY_COOKIE_NONE) != POLICY_LIMIT_PASS) {
+        stay_silent(&query, message);
         return;
     }
     query_read(&query, message);
@@ -218,11 +231,12 @@ static void reply_limited(struct engine *engine, const struct engine_client *cli
                           const struct dns_message *message, const struct policy_cookie *cookie,
                           enum policy_limit_verdict verdict)
 {
-    struct query query = {.engine = engine, .client = *client};
+    struct query query = {.engine = engine, .client = *client, .outcome = QUERYLOG_LIMITED};
 
+    query_record_begin(&query, message->size);
     if (verdict == POLICY_LIMIT_DROP) {
         counter_inc(engine->counters, COUNTER_queries_limited_dropped);
-        client->ops->answer(client, NULL, 0);
+        stay_silent(&query, message);
         return;
     }
     counter_inc(engine->counters, COUNTER_queries_limited_slipped);
@@ -239,9 +253,10 @@ static void reply_limited(struct engine *engine, const struct engine_client *cli
 static void overload(struct engine *engine, const struct engine_client *client,
                      const struct dns_message *message, const struct policy_cookie *cookie)
 {
-    struct query query = {.engine = engine, .client = *client};
+    struct query query = {.engine = engine, .client = *client, .outcome = QUERYLOG_LIMITED};
 
     counter_inc(engine->counters, COUNTER_queries_overload);
+    query_record_begin(&query, message->size);
     set_cookie(&query, cookie);
     query_read(&query, message);
     query_reply_outside(&query, DNS_RCODE_SERVFAIL, DNS_EDE_OTHER, "too many queries in flight");
@@ -267,6 +282,7 @@ static void read_cookie(struct engine *engine, const struct engine_client *clien
 // What a query's cookie says, and whether it may go on by the rate limit; if not it is answered.
 // Out of line: most queries have no options, and most servers no limit.
 __attribute__((noinline)) static bool pass_limit(struct engine *engine,
+                                                 const struct policy_rules *rules,
                                                  const struct engine_client *client,
                                                  const struct dns_message *message,
                                                  struct policy_cookie *cookie)
@@ -275,14 +291,14 @@ __attribute__((noinline)) static bool pass_limit(struct engine *engine,
 
     cookie->state = POLICY_COOKIE_NONE;
     read_cookie(engine, client, message, cookie);
-    verdict = check_limit(engine, client, cookie->state);
+    verdict = check_limit(engine, rules, client, cookie->state);
     if (verdict != POLICY_LIMIT_PASS)
         reply_limited(engine, client, message, cookie, verdict);
     return verdict == POLICY_LIMIT_PASS;
 }
 
-void engine_query(struct engine *engine, const struct engine_client *client, const uint8_t *message,
-                  size_t size)
+void engine_query(struct engine *engine, const struct policy_rules *rules,
+                  const struct engine_client *client, const uint8_t *message, size_t size)
 {
     static const enum counter received[] = {
         [ENGINE_UDP] = COUNTER_queries_udp,
@@ -295,19 +311,21 @@ void engine_query(struct engine *engine, const struct engine_client *client, con
     struct policy_cookie room, *cookie = NULL;
     int parsed = dns_message_parse(&view, message, size);
 
+    if (!rules)
+        rules = &engine->rules;
     counter_inc(engine->counters, received[client->transport]);
     if (is_to_be_ignored(&view, parsed)) {
         counter_inc(engine->counters, COUNTER_queries_ignored);
         client->ops->answer(client, NULL, 0);
         return;
     }
-    if (UNLIKELY(!policy_acl_allows(&engine->allowed, &client->source))) {
-        refuse_client(engine, client, &view);
+    if (UNLIKELY(!policy_acl_allows(&rules->allowed, &client->source))) {
+        refuse_client(engine, rules, client, &view);
         return;
     }
-    if (UNLIKELY(view.options_size > 0 || engine->options.policy.rate_limit.rate > 0)) {
+    if (UNLIKELY(view.options_size > 0 || rules->rate_limit.rate > 0)) {
         cookie = &room;
-        if (!pass_limit(engine, client, &view, cookie))
+        if (!pass_limit(engine, rules, client, &view, cookie))
             return;
     }
     // After a reload the slab may hold more than the limit.
@@ -319,6 +337,7 @@ void engine_query(struct engine *engine, const struct engine_client *client, con
     }
     query->engine = engine;
     query->client = *client;
+    query_record_begin(query, size);
     set_cookie(query, cookie);
     engine->in_flight++;
     begin(query, &view, parsed);

@@ -30,6 +30,8 @@
 #include "engine/options.h"
 #include "engine/upstream.h"
 #include "metrics/counters.h"
+#include "policy/rules.h"
+#include "querylog/ring.h"
 
 enum engine_transport { ENGINE_UDP, ENGINE_TCP, ENGINE_TLS, ENGINE_HTTP };
 
@@ -57,7 +59,8 @@ struct engine_client {
 // What the engine needs of the worker that it runs in; all but `post` in its own thread.
 struct engine_host_ops {
     usec_t (*now)(void *host);            // the time of this turn
-    uint32_t (*wall_seconds)(void *host); // the same by the wall clock
+    usec_t (*clock)(void *host);          // and of this moment
+    uint32_t (*wall_seconds)(void *host); // the turn's by the wall clock
     void (*arm)(void *host, struct wheel_timer *timer, usec_t due);
     void (*disarm)(void *host, struct wheel_timer *timer);
     void (*at_turn_end)(void *host, struct task *task);
@@ -73,6 +76,7 @@ struct engine_setup {
     const struct upstream_ops *upstream_ops;
     void *upstreams;
     struct counters *counters;
+    struct querylog_ring *querylog; // where queries are written down; NULL: nowhere
 };
 
 // NULL out of memory. The thread that runs it must be a reader of the cache (cache/reader.h).
@@ -84,9 +88,10 @@ void engine_free(struct engine *engine);
 // For a reload: queries that come from now on are answered by these.
 NONNULL void engine_configure(struct engine *engine, const struct engine_options *options);
 
-// Takes a message from a client. The bytes are the caller's again afterwards.
-NONNULL void engine_query(struct engine *engine, const struct engine_client *client,
-                          const uint8_t *message, size_t size);
+// Takes a message from a client, who is judged by the listener's own rules, or by those of the
+// engine's options (NULL). Bytes and rules are the caller's again afterwards.
+void engine_query(struct engine *engine, const struct policy_rules *rules,
+                  const struct engine_client *client, const uint8_t *message, size_t size);
 
 // Queries that have not been answered yet.
 NONNULL unsigned engine_in_flight(const struct engine *engine);

@@ -16,8 +16,9 @@ struct flight_answer {
     usec_t started; // of the leader
     enum dns_ede ede;
     bool timed_out;
+    struct upstream_via via;
     size_t size;     // of the reply; 0: none
-    uint8_t bytes[]; // the reply, then the reason with its NUL
+    uint8_t bytes[]; // the reply, then the reason and the URL of `via`, each with its NUL
 };
 
 static void launch(struct flight *flight);
@@ -148,6 +149,7 @@ static void answer_without(struct query *query, const struct cache_key *key)
         return;
     }
     counter_inc(query->engine->counters, COUNTER_queries_overload);
+    query->outcome = QUERYLOG_LIMITED;
     query_reply_empty(query, DNS_RCODE_SERVFAIL, DNS_EDE_OTHER, "too many queries in flight");
 }
 
@@ -164,6 +166,7 @@ static void join(struct query *query, const struct cache_key *key, usec_t until)
     }
     if (flight) {
         counter_inc(engine->counters, COUNTER_queries_joined);
+        query->joined = true;
         wait_for(flight, query, until);
         return;
     }
@@ -250,13 +253,16 @@ static void land(struct flight *flight, const struct upstream_result *result,
         struct query *query = list_first(&waiters, struct query, node);
 
         stop_waiting(query);
+        query->via = &result->via;
         if (!failed)
             query_reply_from(query, result->reply, verdict);
         else if (result->timed_out && state == CACHE_MISS && query->deadline == USEC_NEVER &&
-                 query->arrived >= flight->started + LATE)
+                 query->arrived >= flight->started + LATE) {
+            query->via = NULL;
             ask_again(query, query->arrived + lasted);
-        else
+        } else {
             answer_failure(query, result, verdict, state, &found);
+        }
     }
     engine->asking.held[flight->share]--;
     slab_give(&engine->flights, flight);
@@ -295,9 +301,12 @@ static void on_landed(struct task *task)
         result.ede = answer->ede;
         result.reason = (const char *)answer->bytes + answer->size;
         result.timed_out = answer->timed_out;
+        result.via = answer->via;
         if (answer->size > 0 && dns_message_parse(&reply, answer->bytes, answer->size) == E_OK)
             result.reply = &reply;
     }
+    list_for_each(node, &flight->waiters)
+        list_entry(node, struct query, node)->joined = true;
     judge(flight, &result, &verdict);
     land(flight, &result, &verdict);
     answer_unref(answer);
@@ -309,8 +318,11 @@ static struct flight_answer *answer_new(const struct flight *flight,
                                         const struct upstream_result *result, unsigned refs)
 {
     const char *reason = result->reason ? result->reason : "";
+    const char *url = result->via.url ? result->via.url : "";
     size_t size = result->reply ? result->reply->size : 0;
-    struct flight_answer *answer = malloc(sizeof(*answer) + size + strlen(reason) + 1);
+    struct flight_answer *answer =
+        malloc(sizeof(*answer) + size + strlen(reason) + 1 + strlen(url) + 1);
+    char *text;
 
     if (!answer)
         return NULL;
@@ -318,10 +330,16 @@ static struct flight_answer *answer_new(const struct flight *flight,
     answer->started = flight->started;
     answer->ede = result->ede;
     answer->timed_out = result->timed_out;
+    answer->via = result->via;
     answer->size = size;
     if (size > 0)
         memcpy(answer->bytes, result->reply->wire, size);
-    strcpy((char *)answer->bytes + size, reason);
+    text = (char *)answer->bytes + size;
+    strcpy(text, reason);
+    // The servers may be others by the time that it is read.
+    text += strlen(reason) + 1;
+    strcpy(text, url);
+    answer->via.url = *url ? text : NULL;
     return answer;
 }
 

@@ -4,7 +4,6 @@
 #include "base/slab.h"
 #include "cache/negative_limit.h"
 #include "engine/engine.h"
-#include "policy/acl.h"
 #include "policy/cookie.h"
 #include "policy/limit.h"
 #include "policy/local.h"
@@ -14,13 +13,14 @@
 
 struct engine {
     struct engine_options options;
-    struct policy_acl allowed; // compiled from the options
+    struct policy_rules rules; // of listeners that have none of their own
     struct cache *cache;
     const struct engine_host_ops *host_ops;
     void *host;
     const struct upstream_ops *upstream_ops;
     void *upstreams;
     struct counters *counters;
+    struct querylog_ring *querylog;
 
     bool reading; // online as a reader of the cache, until the turn's end
     struct task stop_reading;
@@ -53,6 +53,16 @@ struct query {
     usec_t arrived;
     usec_t deadline; // USEC_NEVER: the flight's
 
+    // For the query log:
+    bool logged;
+    bool joined;                    // another query had the upstreams asked
+    uint8_t outcome;                // enum querylog_outcome
+    uint16_t rcode;                 // of the reply
+    int16_t ede;                    // or QUERYLOG_NO_EDE
+    uint16_t size;                  // of the query's message
+    usec_t began;                   // by the clock
+    const struct upstream_via *via; // while it is answered by what upstreams said; else NULL
+
     uint16_t id;
     uint16_t flags;
     uint16_t udp_size; // what the client takes over UDP, clamped
@@ -79,6 +89,12 @@ NONNULL void engine_read_cache(struct engine *engine);
 // The key of a query that was read.
 NONNULL void query_key(const struct query *query, struct cache_key *key);
 
+// A query that came in `size` octets begins: whether it is to be written down. Before anything is
+// answered.
+NONNULL void query_record_begin(struct query *query, size_t size);
+// It is answered: writes it down, if it is to be. Without a reply (silence) `size` is 0.
+NONNULL void query_record(const struct query *query, const uint8_t *reply, size_t size);
+
 // What is known of a message's sender, from the header on, even if the rest is malformed.
 NONNULL void query_read(struct query *query, const struct dns_message *message);
 
@@ -93,6 +109,6 @@ NONNULL void query_reply_cached(struct query *query, enum cache_state state,
 NONNULL void query_reply_failed(struct query *query, const struct upstream_result *result);
 
 // An empty reply to a query that was never in flight; `ede` may be negative, `ede_text` NULL.
-void query_reply_outside(const struct query *query, uint16_t rcode, int ede, const char *ede_text);
+void query_reply_outside(struct query *query, uint16_t rcode, int ede, const char *ede_text);
 // And one that says no more than that the answer is to be had over TCP.
-NONNULL void query_reply_truncated(const struct query *query);
+NONNULL void query_reply_truncated(struct query *query);

@@ -89,10 +89,11 @@ static void answer(struct query *query, size_t size)
     const struct engine_client client = query->client;
 
     require(size > 0);
-    slab_give(&engine->queries, query);
-    engine->in_flight--;
     if (get_u16(engine->reply + 2) & DNS_FLAG_TC)
         counter_inc(engine->counters, COUNTER_replies_truncated);
+    query_record(query, engine->reply, size);
+    slab_give(&engine->queries, query);
+    engine->in_flight--;
     client.ops->answer(&client, engine->reply, size);
     engine_drained_if_idle(engine);
 }
@@ -105,10 +106,12 @@ void query_reply_empty(struct query *query, uint16_t rcode, int ede, const char 
 
     opt.ede = ede;
     opt.ede_text = ede_text;
+    query->rcode = rcode;
+    query->ede = (int16_t)ede;
     answer(query, dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, rcode));
 }
 
-static void reply_outside(const struct query *query, uint16_t rcode, int ede, const char *ede_text,
+static void reply_outside(struct query *query, uint16_t rcode, int ede, const char *ede_text,
                           bool truncated)
 {
     struct engine *engine = query->engine;
@@ -122,15 +125,18 @@ static void reply_outside(const struct query *query, uint16_t rcode, int ede, co
         size = dns_reply_build_truncated(engine->reply, sizeof(engine->reply), &reply);
     else
         size = dns_reply_build_empty(engine->reply, sizeof(engine->reply), &reply, rcode);
+    query->rcode = rcode;
+    query->ede = (int16_t)ede;
+    query_record(query, engine->reply, size);
     query->client.ops->answer(&query->client, engine->reply, size);
 }
 
-void query_reply_outside(const struct query *query, uint16_t rcode, int ede, const char *ede_text)
+void query_reply_outside(struct query *query, uint16_t rcode, int ede, const char *ede_text)
 {
     reply_outside(query, rcode, ede, ede_text, false);
 }
 
-void query_reply_truncated(const struct query *query)
+void query_reply_truncated(struct query *query)
 {
     reply_outside(query, DNS_RCODE_NOERROR, -1, NULL, true);
 }
@@ -141,6 +147,8 @@ void query_reply_local(struct query *query, const struct policy_answer *local)
     struct dns_opt opt = opt_for(query);
     struct dns_reply_to reply = reply_to(query, &opt);
 
+    query->rcode = local->rcode;
+    query->outcome = QUERYLOG_LOCAL;
     answer(query, dns_reply_build_local(engine->reply, sizeof(engine->reply), &reply, local->rcode,
                                         local->records, local->record_count));
 }
@@ -149,6 +157,18 @@ void query_reply_local(struct query *query, const struct policy_answer *local)
 static bool wants_ad(const struct query *query)
 {
     return query->dnssec_ok || (query->flags & DNS_FLAG_AD);
+}
+
+static void note_upstream_reply(struct query *query, const struct dns_message *from)
+{
+    struct dns_option option;
+
+    query->rcode = dns_message_rcode(from);
+    query->outcome = upstream_reply_is_failure(from)     ? QUERYLOG_ERROR
+                     : query->joined || !query->via->url ? QUERYLOG_JOINED
+                                                         : QUERYLOG_MISS;
+    if (dns_option_find(from, DNS_OPTION_EDE, &option) && option.size >= 2)
+        query->ede = (int16_t)get_u16(option.data);
 }
 
 void query_reply_from(struct query *query, const struct dns_message *from,
@@ -163,6 +183,8 @@ void query_reply_from(struct query *query, const struct dns_message *from,
     reply.ttl_min = verdict->ttl_min;
     reply.ttl_max = verdict->ttl_max;
     opt.ede_from = from;
+    if (UNLIKELY(query->logged))
+        note_upstream_reply(query, from);
     if (engine->options.padding == ENGINE_PADDING_MIRROR &&
         dns_option_find(from, DNS_OPTION_PADDING, &padding))
         opt.padding_exact = (size_t)padding.size + 1;
@@ -179,6 +201,7 @@ void query_reply_cached(struct query *query, enum cache_state state,
     size_t size;
 
     counter_inc(engine->counters, state == CACHE_STALE ? COUNTER_cache_stale : COUNTER_cache_hits);
+    query->outcome = state == CACHE_STALE ? QUERYLOG_STALE : QUERYLOG_HIT;
     if (found->kind == CACHE_FAILURE) {
         query_reply_empty(query, DNS_RCODE_SERVFAIL, DNS_EDE_CACHED_ERROR,
                           "the upstreams failed a moment ago");
@@ -187,6 +210,8 @@ void query_reply_cached(struct query *query, enum cache_state state,
     if (state == CACHE_STALE)
         opt.ede =
             found->kind == CACHE_NXDOMAIN ? DNS_EDE_STALE_NXDOMAIN_ANSWER : DNS_EDE_STALE_ANSWER;
+    query->rcode = dns_message_rcode(&found->message);
+    query->ede = (int16_t)opt.ede;
     size = dns_reply_build(engine->reply, sizeof(engine->reply), &reply, &found->message,
                            wants_ad(query));
     if (!(get_u16(engine->reply + 2) & DNS_FLAG_TC)) // else its records are not there
@@ -197,5 +222,7 @@ void query_reply_cached(struct query *query, enum cache_state state,
 void query_reply_failed(struct query *query, const struct upstream_result *result)
 {
     counter_inc(query->engine->counters, COUNTER_queries_failed);
+    query->outcome = QUERYLOG_ERROR;
+    query->via = &result->via;
     query_reply_empty(query, DNS_RCODE_SERVFAIL, (int)result->ede, result->reason);
 }

@@ -6,6 +6,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "base/compiler.h"
 #include "base/time.h"
 #include "dns/message.h"
@@ -26,6 +27,16 @@ NONNULL static inline bool upstream_reply_is_failure(const struct dns_message *r
             rcode != DNS_RCODE_YXDOMAIN);
 }
 
+// How an answer was had; for the query log.
+struct upstream_via {
+    const char *url;        // of the server that answered, as configured; NULL: none did
+    struct address address; // and its address
+    usec_t latency;         // from the query that was answered
+    uint8_t attempts;       // queries sent, or tried to be
+    uint8_t tls_version;    // 12, 13
+    bool resumed;           // the TLS session
+};
+
 struct upstream_result {
     // The upstream's reply, checked to be one to this question, or NULL. Valid during the call.
     const struct dns_message *reply;
@@ -33,6 +44,7 @@ struct upstream_result {
     enum dns_ede ede;
     const char *reason;
     bool timed_out; // nothing was wrong but that it took too long
+    struct upstream_via via;
 };
 
 // Embedded in what the asker keeps about the question. The asker fills in the first part; all of it

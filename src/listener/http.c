@@ -81,7 +81,7 @@ static struct http_request *on_begin(void *owner)
     struct listener *listener = http->client.listener;
     struct exchange *exchange;
 
-    if (http->exchange_count >= listener->limits.tcp_max_in_flight)
+    if (http->exchange_count >= http->client.terms->limits.tcp_max_in_flight)
         return NULL;
     exchange = slab_take(&listener->exchanges);
     if (!exchange)
@@ -202,7 +202,8 @@ static void on_finish(struct http_request *request)
     asking = client->client;
     asking.owner = exchange;
     asking.source = exchange->source;
-    engine_query(client->listener->engine, &asking, exchange->doh.message, exchange->doh.size);
+    engine_query(client->listener->engine, client->terms->policy, &asking, exchange->doh.message,
+                 exchange->doh.size);
 }
 
 static void on_end(struct http_request *request)
@@ -286,8 +287,8 @@ static int begin(struct http_client *http, enum version version)
         http->forwarders = forwarders;
     http->version = version;
     if (version == HTTP2) {
-        http->http2 = http2_new(&server_ops, http, &client->stream,
-                                client->listener->limits.tcp_max_in_flight);
+        http->http2 =
+            http2_new(&server_ops, http, &client->stream, client->terms->limits.tcp_max_in_flight);
         return http->http2 ? E_OK : E_NOMEM;
     }
     http->http1 = (struct http1){.ops = &server_ops, .owner = http, .stream = &client->stream};
@@ -392,7 +393,7 @@ static bool may_read(const struct tcp_client *client)
 
     if (http->version == HTTP2)
         return stream_pending(&client->stream) < TCP_OUTPUT_ENOUGH;
-    return !client->retiring && !http1_is_stopped(&http->http1);
+    return !client->retiring && (http->version == UNDECIDED || !http1_is_stopped(&http->http1));
 }
 
 static usec_t since_of(const struct list *exchanges)

@@ -4,6 +4,7 @@
 #include "base/list.h"
 #include "base/slab.h"
 #include "listener/listener.h"
+#include "listener/terms.h"
 #include "net/frame.h"
 #include "net/http.h"
 #include "net/proxy_header.h"
@@ -38,6 +39,7 @@ struct udp_listener {
     struct address address;
     struct udp_socket socket;
     struct listener_proxies proxies;
+    struct policy_rules *policy; // NULL: those of the engine
     unsigned in_flight;
     bool closing;
 };
@@ -52,6 +54,7 @@ struct tcp_listener {
     struct wheel_timer resume; // accepting is paused until then
     struct tls_server *tls;    // NULL: plain
     struct listener_proxies proxies;
+    struct listener_terms *terms;
     struct http_site *site; // HTTP; else NULL
     int fd;
 };
@@ -65,6 +68,9 @@ NONNULL void listener_refuse_header(struct listener *listener, const struct addr
 // listener/udp.c. Takes over the descriptor.
 NONNULL NODISCARD int udp_listener_open(struct listener *listener, const struct address *address,
                                         int fd);
+// `policy` is referenced.
+void udp_listener_set_rules(struct udp_listener *udp, const struct listener_rules *rules,
+                            struct policy_rules *policy);
 // Closes it when its queries are answered.
 NONNULL void udp_listener_close(struct udp_listener *udp);
 
@@ -81,8 +87,9 @@ NONNULL void tcp_listener_pause(struct tcp_listener *tcp);
 struct tcp_client;
 // Takes over an accepted connection.
 NONNULL void tcp_client_start(const struct tcp_listener *tcp, int fd, const struct address *peer);
-// Closes the connection that has been idle for longest. False if none is idle.
-NONNULL bool tcp_client_evict(struct listener *listener);
+// Closes the connection that has been idle for longest, of those on these terms or of all (NULL).
+// False if none is idle.
+bool tcp_client_evict(struct listener *listener, struct listener_terms *terms);
 NONNULL void tcp_clients_close_all(struct listener *listener);
 // Connections that came by that listening address (NULL: all), over one of these transports, read
 // no more, and close when nothing is in flight.

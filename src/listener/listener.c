@@ -53,19 +53,23 @@ int listener_add(struct listener *listener, const struct listener_address *at, i
 }
 
 void listener_set_rules(struct listener *listener, const struct listener_address *at,
-                        const struct listener_rules *rules)
+                        const struct listener_rules *rules, struct policy_rules *policy)
 {
+    struct listener_limits limits = listener_limits_of(&listener->limits, &rules->limits);
+
     list_for_each(node, &listener->udp) {
         struct udp_listener *udp = list_entry(node, struct udp_listener, node);
 
         if ((at->transports & LISTENER_UDP) && address_equal(&udp->address, &at->address))
-            udp->proxies = rules->proxies;
+            udp_listener_set_rules(udp, rules, policy);
     }
     list_for_each(tcp_node, &listener->tcp) {
         struct tcp_listener *tcp = list_entry(tcp_node, struct tcp_listener, node);
 
-        if ((at->transports & tcp->transport) && address_equal(&tcp->address, &at->address))
+        if ((at->transports & tcp->transport) && address_equal(&tcp->address, &at->address)) {
+            listener_terms_set(tcp->terms, &limits, policy);
             tcp_listener_set_rules(tcp, at->path, rules);
+        }
     }
 }
 

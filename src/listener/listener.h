@@ -24,17 +24,19 @@ NODISCARD int listener_add(struct listener *listener, const struct listener_addr
                            int tcp, struct tls_server *tls);
 
 // The rules of what was added with this address, over any of these transports, and the path for
-// HTTP; no rules before it is called. Copied. Connections of clients for whom that changes
-// something are heard no more, and close when nothing is in flight.
-NONNULL void listener_set_rules(struct listener *listener, const struct listener_address *at,
-                                const struct listener_rules *rules);
+// HTTP; no rules before it is called. `policy` is what the policy there comes to (NULL: the general
+// one), referenced; the rest is copied. Limits and policy hold for connections that are open too;
+// connections of clients for whom the rest changes something are heard no more, and close when
+// nothing is in flight.
+void listener_set_rules(struct listener *listener, const struct listener_address *at,
+                        const struct listener_rules *rules, struct policy_rules *policy);
 
 // Stops listening on the address, over these transports (enum listener_transports). Queries that
 // came in by it are still answered; its TCP connections are closed when they are idle.
 NONNULL void listener_remove(struct listener *listener, const struct address *address,
                              uint32_t transports);
 
-// For a reload.
+// For a reload. What is listened on has its old limits until listener_set_rules() is called for it.
 NONNULL void listener_configure(struct listener *listener, const struct listener_limits *limits);
 
 // Connections of clients, plain and encrypted.

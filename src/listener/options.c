@@ -14,6 +14,33 @@ void listener_tls_options(const struct listener_options *options, uint32_t place
         memcpy(tls->client_ca_file, options->tls.client_ca_file, sizeof(tls->client_ca_file));
 }
 
+struct listener_limits listener_limits_of(const struct listener_limits *general,
+                                          const struct listener_limits *own)
+{
+    struct listener_limits limits = *general;
+
+    if (own->tcp_idle_timeout)
+        limits.tcp_idle_timeout = own->tcp_idle_timeout;
+    if (own->tcp_message_timeout)
+        limits.tcp_message_timeout = own->tcp_message_timeout;
+    if (own->tcp_max_connections)
+        limits.tcp_max_connections = own->tcp_max_connections;
+    if (own->tcp_max_in_flight)
+        limits.tcp_max_in_flight = own->tcp_max_in_flight;
+    if (own->tls_handshake_timeout)
+        limits.tls_handshake_timeout = own->tls_handshake_timeout;
+    return limits;
+}
+
+bool listener_limits_equal(const struct listener_limits *a, const struct listener_limits *b)
+{
+    return a->udp_max_size == b->udp_max_size && a->tcp_idle_timeout == b->tcp_idle_timeout &&
+           a->tcp_message_timeout == b->tcp_message_timeout &&
+           a->tcp_max_connections == b->tcp_max_connections &&
+           a->tcp_max_in_flight == b->tcp_max_in_flight &&
+           a->tls_handshake_timeout == b->tls_handshake_timeout;
+}
+
 bool listener_proxies_are_all(const struct listener_proxies *proxies)
 {
     for (uint32_t i = 0; i < proxies->count; i++)

@@ -7,7 +7,7 @@
 #include "base/address.h"
 #include "base/time.h"
 #include "net/tls_options.h"
-#include "policy/prefix.h"
+#include "policy/options.h"
 
 // An office router has a few dozen addresses; this is a bound, not a goal.
 #define LISTENER_ADDRESSES_MAX 512
@@ -42,22 +42,7 @@ struct listener_proxies {
     struct policy_prefix prefixes[LISTENER_PROXIES_MAX];
 };
 
-// What a place may change while it is listened on.
-struct listener_rules {
-    // Who must say by a PROXY header for whom it asks. From all others none is read.
-    struct listener_proxies proxies;
-    // HTTP: who must say so by a field of the request; nor is that read from others.
-    struct listener_proxies forwarders;
-};
-
-// Where to listen, and how.
-struct listener_place {
-    struct listener_address at;
-    struct tls_server_options tls; // what is not set is as in listener_options
-    struct listener_rules rules;
-};
-
-// What holds for all places.
+// What holds for connections and sockets.
 struct listener_limits {
     uint32_t udp_max_size; // largest UDP reply, 512 to 4096
 
@@ -69,16 +54,43 @@ struct listener_limits {
     usec_t tls_handshake_timeout;
 };
 
+// What a place may change while it is listened on.
+struct listener_rules {
+    // Who must say by a PROXY header for whom it asks. From all others none is read.
+    struct listener_proxies proxies;
+    // HTTP: who must say so by a field of the request; nor is that read from others.
+    struct listener_proxies forwarders;
+    // Who is answered.
+    struct policy_own policy;
+    // What is 0 is as in listener_options; udp_max_size always is. Its own tcp_max_connections are
+    // counted beside those of all places.
+    struct listener_limits limits;
+};
+
+// Where to listen, and how.
+struct listener_place {
+    struct listener_address at;
+    struct tls_server_options tls; // what is not set is as in listener_options
+    struct listener_rules rules;
+};
+
 struct listener_options {
     uint32_t place_count;
     struct listener_place places[LISTENER_ADDRESSES_MAX]; // large, and mostly empty
     struct tls_server_options tls;                        // where a place says nothing else
-    struct listener_limits limits;
+    struct listener_limits limits;                        // likewise
 };
 
 // How a place is encrypted: what it says itself, else what is said for all.
 void listener_tls_options(const struct listener_options *options, uint32_t place,
                           struct tls_server_options *tls);
+
+// The limits of a place: its own, else the general ones.
+NONNULL struct listener_limits listener_limits_of(const struct listener_limits *general,
+                                                  const struct listener_limits *own);
+
+NONNULL bool listener_limits_equal(const struct listener_limits *a,
+                                   const struct listener_limits *b);
 
 // Whether everybody of a family is in the list, so that it keeps out nobody.
 NONNULL bool listener_proxies_are_all(const struct listener_proxies *proxies);

@@ -51,10 +51,11 @@ static void on_resume(struct wheel_timer *timer)
 static void take(struct tcp_listener *tcp, int fd, const struct address *peer)
 {
     struct listener *listener = tcp->listener;
+    bool full = listener->client_count >= listener->limits.tcp_max_connections;
+    bool full_here = tcp->terms->client_count >= tcp->terms->limits.tcp_max_connections;
 
     counter_inc(listener->counters, COUNTER_tcp_accepted);
-    if (listener->client_count >= listener->limits.tcp_max_connections &&
-        !tcp_client_evict(listener)) {
+    if ((full || full_here) && !tcp_client_evict(listener, full_here ? tcp->terms : NULL)) {
         counter_inc(listener->counters, COUNTER_tcp_refused);
         close(fd);
         return;
@@ -88,7 +89,7 @@ static void on_ready(struct watcher *watcher, bool readable, bool writable)
 
             if (!is_somebody_waiting(tcp->fd))
                 return;
-            if (!tcp_client_evict(tcp->listener)) {
+            if (!tcp_client_evict(tcp->listener, NULL)) {
                 pause_accepting(tcp, error);
                 return;
             }
@@ -96,13 +97,19 @@ static void on_ready(struct watcher *watcher, bool readable, bool writable)
     }
 }
 
+static void tcp_listener_free(struct tcp_listener *tcp)
+{
+    listener_terms_unref(tcp->terms);
+    http_site_unref(tcp->site);
+    free(tcp);
+}
+
 static void on_closed(struct watcher *watcher)
 {
     struct tcp_listener *tcp = container_of(watcher, struct tcp_listener, watcher);
 
-    http_site_unref(tcp->site);
     tls_server_unref(tcp->tls);
-    free(tcp);
+    tcp_listener_free(tcp);
 }
 
 static struct tcp_listener *tcp_listener_new(struct listener *listener,
@@ -119,13 +126,14 @@ static struct tcp_listener *tcp_listener_new(struct listener *listener,
     tcp->protocol = &tcp_messages;
     tcp->fd = fd;
     wheel_timer_init(&tcp->resume, on_resume);
-    if (!(tcp->transport & LISTENER_ANY_HTTP))
+    tcp->terms = listener_terms_new(&listener->limits);
+    if (tcp->transport & LISTENER_ANY_HTTP) {
+        tcp->protocol = &tcp_http;
+        tcp->site = http_site_new(at->path, &nobody);
+    }
+    if (tcp->terms && (tcp->site || tcp->protocol != &tcp_http))
         return tcp;
-    tcp->protocol = &tcp_http;
-    tcp->site = http_site_new(at->path, &nobody);
-    if (tcp->site)
-        return tcp;
-    free(tcp);
+    tcp_listener_free(tcp);
     return NULL;
 }
 
@@ -140,8 +148,7 @@ int tcp_listener_open(struct listener *listener, const struct listener_address *
     }
     if (watcher_init(&tcp->watcher, listener->loop, fd, on_ready) != E_OK) {
         close(fd);
-        http_site_unref(tcp->site);
-        free(tcp);
+        tcp_listener_free(tcp);
         return E_SYSTEM;
     }
     if (tls)

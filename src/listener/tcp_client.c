@@ -12,6 +12,7 @@ static void free_if_done(struct tcp_client *client)
     if (!client->released || client->in_flight > 0)
         return;
     client->protocol->deinit(client);
+    listener_terms_unref(client->terms);
     free(client->header);
     free(client);
 }
@@ -24,12 +25,14 @@ static void detach(struct tcp_client *client)
     if (list_linked(&client->node)) {
         list_remove(&client->node);
         listener->client_count--;
+        client->terms->client_count--;
         if (client->protocol->closed)
             client->protocol->closed(client);
     }
     loop_disarm(listener->loop, &client->timer);
     list_remove(&client->resume.node);
     list_remove(&client->idle);
+    list_remove(&client->idle_here);
 }
 
 static void close_client(struct tcp_client *client)
@@ -63,8 +66,11 @@ static void close_if_done(struct tcp_client *client)
 static void update_idle(struct tcp_client *client)
 {
     list_remove(&client->idle);
-    if (client->in_flight == 0)
-        list_append(&client->listener->idle, &client->idle);
+    list_remove(&client->idle_here);
+    if (client->in_flight > 0)
+        return;
+    list_append(&client->listener->idle, &client->idle);
+    list_append(&client->terms->idle, &client->idle_here);
 }
 
 // After something was read or answered: what is left, and whether to read on.
@@ -171,9 +177,9 @@ static void on_drained(struct stream *stream)
 }
 
 // When an open connection is first looked at.
-static usec_t first_look(const struct listener *listener)
+static usec_t first_look(const struct listener_limits *limits)
 {
-    return MIN(listener->limits.tcp_idle_timeout, listener->limits.tcp_message_timeout);
+    return MIN(limits->tcp_idle_timeout, limits->tcp_message_timeout);
 }
 
 static void on_opened(struct stream *stream)
@@ -185,7 +191,7 @@ static void on_opened(struct stream *stream)
     if (tls_resumed(stream->tls))
         counter_inc(listener->counters, COUNTER_tls_handshakes_resumed);
     client->active = loop_now(listener->loop);
-    loop_arm(listener->loop, &client->timer, client->active + first_look(listener));
+    loop_arm(listener->loop, &client->timer, client->active + first_look(&client->terms->limits));
 }
 
 // Scanners and crawlers fail all day long; but whoever sets up a browser wants to know.
@@ -229,7 +235,7 @@ static void on_released(struct stream *stream)
 // Whether it keeps us waiting for longer than it may.
 static bool is_slow(const struct tcp_client *client, usec_t now)
 {
-    const struct listener_limits *limits = &client->listener->limits;
+    const struct listener_limits *limits = &client->terms->limits;
     const struct tcp_protocol *protocol = client->protocol;
     usec_t partial = protocol->partial_since(client);
     usec_t unsent = protocol->unsent_since ? protocol->unsent_since(client) : USEC_NEVER;
@@ -243,7 +249,7 @@ static bool is_slow(const struct tcp_client *client, usec_t now)
 // When to look at it again.
 static usec_t next_look(const struct tcp_client *client, usec_t now)
 {
-    const struct listener_limits *limits = &client->listener->limits;
+    const struct listener_limits *limits = &client->terms->limits;
     usec_t partial = client->protocol->partial_since(client);
     usec_t next = now + MIN(limits->tcp_message_timeout, limits->tcp_idle_timeout);
 
@@ -259,6 +265,7 @@ static void on_timer(struct wheel_timer *timer)
 {
     struct tcp_client *client = container_of(timer, struct tcp_client, timer);
     struct listener *listener = client->listener;
+    const struct listener_limits *limits = &client->terms->limits;
     usec_t now = loop_now(listener->loop);
 
     if (client->stream.state == STREAM_PREAMBLE) {
@@ -272,12 +279,11 @@ static void on_timer(struct wheel_timer *timer)
         return;
     }
     if (client->lingering) {
-        if (now >= client->lingering_since + listener->limits.tcp_message_timeout) {
+        if (now >= client->lingering_since + limits->tcp_message_timeout) {
             close_client(client);
             return;
         }
-        loop_arm(listener->loop, timer,
-                 client->lingering_since + listener->limits.tcp_message_timeout);
+        loop_arm(listener->loop, timer, client->lingering_since + limits->tcp_message_timeout);
         return;
     }
     if (client->stream.blocked && client->blocked_since == USEC_NEVER)
@@ -287,7 +293,7 @@ static void on_timer(struct wheel_timer *timer)
         return;
     }
     if (client->in_flight == 0 && client->blocked_since == USEC_NEVER &&
-        now >= client->active + listener->limits.tcp_idle_timeout) {
+        now >= client->active + limits->tcp_idle_timeout) {
         counter_inc(listener->counters, COUNTER_tcp_closed_idle);
         if (client->protocol->retire)
             client->protocol->retire(client);
@@ -310,7 +316,7 @@ void tcp_client_start(const struct tcp_listener *tcp, int fd, const struct addre
         .released = on_released,
     };
     struct listener *listener = tcp->listener;
-    const struct listener_limits *limits = &listener->limits;
+    const struct listener_limits *limits = &tcp->terms->limits;
     const struct tcp_protocol *protocol = tcp->protocol;
     struct tcp_client *client = calloc(1, protocol->size);
     struct proxy_header_reader *header = NULL;
@@ -340,6 +346,7 @@ void tcp_client_start(const struct tcp_listener *tcp, int fd, const struct addre
     client->by_proxy = by_proxy;
     client->header = header;
     client->listener = listener;
+    client->terms = listener_terms_ref(tcp->terms);
     client->address = tcp->address;
     client->transport = tcp->transport;
     client->active = now;
@@ -358,20 +365,23 @@ void tcp_client_start(const struct tcp_listener *tcp, int fd, const struct addre
     task_init(&client->resume, on_resume);
     wheel_timer_init(&client->timer, on_timer);
     list_init(&client->idle);
+    list_init(&client->idle_here);
     list_append(&listener->clients, &client->node);
-    list_append(&listener->idle, &client->idle);
+    update_idle(client);
     listener->client_count++;
+    client->terms->client_count++;
     protocol->init(client, tcp);
     loop_arm(listener->loop, &client->timer,
-             now + (tls ? limits->tls_handshake_timeout : first_look(listener)));
+             now + (tls ? limits->tls_handshake_timeout : first_look(limits)));
 }
 
-bool tcp_client_evict(struct listener *listener)
+bool tcp_client_evict(struct listener *listener, struct listener_terms *terms)
 {
-    if (list_empty(&listener->idle))
+    if (list_empty(terms ? &terms->idle : &listener->idle))
         return false;
     counter_inc(listener->counters, COUNTER_tcp_closed_evicted);
-    close_client(list_first(&listener->idle, struct tcp_client, idle));
+    close_client(terms ? list_first(&terms->idle, struct tcp_client, idle_here)
+                       : list_first(&listener->idle, struct tcp_client, idle));
     return true;
 }
 

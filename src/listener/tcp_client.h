@@ -38,10 +38,12 @@ struct tcp_protocol {
 };
 
 struct tcp_client {
-    struct list node; // in the listener's clients
-    struct list idle; // in the listener's idle ones, when nothing is in flight
+    struct list node;      // in the listener's clients
+    struct list idle;      // in the listener's idle ones, when nothing is in flight
+    struct list idle_here; // and in those of its terms
     const struct tcp_protocol *protocol;
     struct listener *listener;
+    struct listener_terms *terms;
     struct stream stream;
     struct proxy_header_reader *header; // while a PROXY header is awaited; else NULL
     struct task resume;                 // what waits is gone on with at the turn's end

@@ -22,7 +22,7 @@ static struct messages_client *of(const struct tcp_client *client)
 
 static bool may_handle(const struct tcp_client *client)
 {
-    return client->in_flight < client->listener->limits.tcp_max_in_flight &&
+    return client->in_flight < client->terms->limits.tcp_max_in_flight &&
            stream_pending(&client->stream) < TCP_OUTPUT_ENOUGH;
 }
 
@@ -31,7 +31,7 @@ static bool on_message(void *context, const uint8_t *message, size_t size)
     struct tcp_client *client = context;
 
     tcp_client_asked(client);
-    engine_query(client->listener->engine, &client->client, message, size);
+    engine_query(client->listener->engine, client->terms->policy, &client->client, message, size);
     return !tcp_client_is_closed(client) && may_handle(client);
 }
 

@@ -39,7 +39,7 @@ static inline void ask(struct udp_listener *udp, const struct address *source,
     };
 
     udp->in_flight++;
-    engine_query(udp->listener->engine, &client, bytes, size);
+    engine_query(udp->listener->engine, udp->policy, &client, bytes, size);
 }
 
 // Where there are proxies. Out of line: most listeners have none.
@@ -91,6 +91,7 @@ static void on_released(struct udp_socket *socket)
     struct udp_listener *udp = container_of(socket, struct udp_listener, socket);
 
     list_remove(&udp->node);
+    policy_rules_unref(udp->policy);
     free(udp);
 }
 
@@ -117,6 +118,15 @@ int udp_listener_open(struct listener *listener, const struct address *address, 
     }
     list_append(&listener->udp, &udp->node);
     return E_OK;
+}
+
+void udp_listener_set_rules(struct udp_listener *udp, const struct listener_rules *rules,
+                            struct policy_rules *policy)
+{
+    udp->proxies = rules->proxies;
+    policy_rules_ref(policy);
+    policy_rules_unref(udp->policy);
+    udp->policy = policy;
 }
 
 void udp_listener_close(struct udp_listener *udp)

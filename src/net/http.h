@@ -111,6 +111,7 @@ struct http_response {
 struct http_request {
     uint32_t stream;   // HTTP/2: its stream
     uint32_t received; // HTTP/2: octets of its body that still hold the client's window
+    bool head;         // the method is HEAD: its response goes without the body
     size_t sent;       // of the response's body
     struct http_response response;
 };

@@ -118,6 +118,7 @@ static int begin(struct http1 *http, const struct http1_head *head)
     if (!http->request)
         return E_NOMEM;
     http->keep_alive = head->keep_alive;
+    http->request->head = http_text_is(head->method, "HEAD");
     ops->method(http->request, head->method);
     ops->target(http->request, head->target);
     for (unsigned i = 0; i < head->field_count; i++)
@@ -280,9 +281,11 @@ int http1_respond(struct http1 *http, const struct http_response *response)
         (int)response->status, phrase(response->status), date, response->content_type,
         response->body_size, cache, allow, http->keep_alive ? "" : "connection: close\r\n");
     require(size > 0 && size < RESPONSE_HEAD_MAX);
-    if (response->body_size > 0)
+    if (!http->request->head) {
         memcpy(to + size, response->body, response->body_size);
-    stream_commit(http->stream, (size_t)size + response->body_size);
+        size += (int)response->body_size;
+    }
+    stream_commit(http->stream, (size_t)size);
     http->state = http->keep_alive ? HTTP1_HEAD : HTTP1_OVER;
     end_request(http);
     return E_OK;

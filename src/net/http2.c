@@ -106,12 +106,14 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
     (void)session, (void)flags;
     if (!request || !is_request(frame))
         return 0;
-    if (name_size == 0 || name[0] != ':')
+    if (name_size == 0 || name[0] != ':') {
         http->ops->field(request, name_text, text);
-    else if (http_text_is(name_text, ":method"))
+    } else if (http_text_is(name_text, ":method")) {
+        request->head = http_text_is(text, "HEAD");
         http->ops->method(request, text);
-    else if (http_text_is(name_text, ":path"))
+    } else if (http_text_is(name_text, ":path")) {
         http->ops->target(request, text);
+    }
     return 0;
 }
 
@@ -276,7 +278,8 @@ void http2_respond(struct http2 *http, struct http_request *request)
         fields[count++] =
             pair("allow", response->allow, strlen(response->allow), NGHTTP2_NV_FLAG_NO_COPY_VALUE);
     request->sent = 0;
-    if (nghttp2_submit_response(http->session, (int32_t)request->stream, fields, count, &body) != 0)
+    if (nghttp2_submit_response(http->session, (int32_t)request->stream, fields, count,
+                                request->head ? NULL : &body) != 0)
         http2_give_up(http, request);
 }
 

@@ -207,6 +207,11 @@ const char *tls_version(const struct tls *tls)
     return gnutls_protocol_get_name(gnutls_protocol_get_version(tls->session));
 }
 
+uint8_t tls_version_number(const struct tls *tls)
+{
+    return gnutls_protocol_get_version(tls->session) >= GNUTLS_TLS1_3 ? 13 : 12;
+}
+
 bool tls_resumed(const struct tls *tls)
 {
     return gnutls_session_is_resumed(tls->session);

@@ -46,5 +46,6 @@ NONNULL const char *tls_reason(const struct tls *tls);
 #define TLS_PROTOCOL_SIZE 16
 NONNULL const char *tls_protocol(const struct tls *tls, char name[TLS_PROTOCOL_SIZE]);
 NONNULL const char *tls_version(const struct tls *tls);
+NONNULL uint8_t tls_version_number(const struct tls *tls); // 12, 13
 NONNULL bool tls_resumed(const struct tls *tls);
 NONNULL bool tls_verified(const struct tls *tls);

@@ -29,7 +29,8 @@ enum policy_limit_verdict {
 
 NONNULL void policy_limit_init(struct policy_limit *limit, const struct siphash_key *secret);
 
-// What becomes of one more query of this client; counts it.
+// What becomes of one more query of this client; counts it. Those at another `rate` are counted
+// apart.
 NONNULL NODISCARD enum policy_limit_verdict policy_limit_check(
     struct policy_limit *limit, const struct policy_rate_limit *options,
     const struct address *client, usec_t now);

@@ -45,6 +45,24 @@ struct policy_rate_limit {
     uint32_t slip; // every so many queries over the limit get a short answer; 0: none does
 };
 
+// A listener's own are fewer: there is one list for all of them.
+#define POLICY_OWN_PREFIXES_MAX 64
+
+enum policy_own_refuse {
+    POLICY_OWN_REFUSE_INHERIT,
+#define X(name, text) POLICY_OWN_REFUSE_##name,
+    POLICY_REFUSE_LIST(X)
+#undef X
+};
+
+// What a listener says of its own; zeros: as in policy_options.
+struct policy_own {
+    uint32_t allow_count;
+    struct policy_prefix allow[POLICY_OWN_PREFIXES_MAX];
+    enum policy_own_refuse refuse;
+    uint32_t rate_limit; // rate, plus one
+};
+
 struct policy_options {
     uint32_t allow_count; // 0: nobody
     struct policy_prefix allow[POLICY_PREFIXES_MAX];

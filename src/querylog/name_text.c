@@ -86,8 +86,8 @@ size_t querylog_client_text(const struct querylog_entry *entry,
     return length;
 }
 
-size_t querylog_address_text(const struct querylog_address *address,
-                             char text[QUERYLOG_CLIENT_TEXT_SIZE])
+size_t querylog_endpoint_text(const struct querylog_address *address,
+                              char text[QUERYLOG_CLIENT_TEXT_SIZE])
 {
     char ip[QUERYLOG_CLIENT_TEXT_SIZE];
 

@@ -36,5 +36,5 @@ NONNULL size_t querylog_client_text(const struct querylog_entry *entry,
                                     char text[QUERYLOG_CLIENT_TEXT_SIZE]);
 
 // "192.0.2.1:853", "[2001:db8::1]:853"; "" for none. Returns the length.
-NONNULL size_t querylog_address_text(const struct querylog_address *address,
-                                     char text[QUERYLOG_CLIENT_TEXT_SIZE]);
+NONNULL size_t querylog_endpoint_text(const struct querylog_address *address,
+                                      char text[QUERYLOG_CLIENT_TEXT_SIZE]);

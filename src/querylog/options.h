@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/siphash.h"
 #include "base/time.h"
 
 #define QUERYLOG_SINKS_MAX 8
@@ -49,6 +50,7 @@ struct querylog_options {
     enum querylog_clients clients;
     enum querylog_names names;
     char key_file[QUERYLOG_PATH_SIZE];     // for keyed and hash; "": a new key at each start
+    struct siphash_key key;                // from there, or at random; filled in by the daemon
     uint32_t sample;                       // one query in so many; 1: all
     uint64_t ring_size;                    // of each worker, in octets
     uint64_t queue_size;                   // of each sink, in octets

@@ -10,6 +10,7 @@
 #include "base/log.h"
 #include "querylog/options.h"
 #include "querylog/record.h"
+#include "querylog/sink.h"
 
 struct querylog;
 struct querylog_ring; // a worker's end
@@ -17,7 +18,7 @@ struct querylog_ring; // a worker's end
 // Opens all sinks. NULL with the reason in words. `log` must outlive it.
 NONNULL NODISCARD struct querylog *querylog_new(const struct querylog_options *options,
                                                 unsigned workers, struct log *log,
-                                                char reason[320]);
+                                                char reason[QUERYLOG_REASON_SIZE]);
 
 // Starts its threads. E_SYSTEM.
 NONNULL NODISCARD int querylog_start(struct querylog *querylog);

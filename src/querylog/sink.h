@@ -27,8 +27,8 @@ struct querylog_sink_ops {
     usec_t tick_interval; // how often tick() is wanted when nothing comes; 0: never
 
     // NULL, with why in words and what to do, ends the start of the program. What may come later
-    // (a server that does not answer yet) is no failure. Called in the main thread, before
-    // privileges are given up.
+    // (a server that does not answer yet) is no failure. Called in the main thread, when privileges
+    // have been given up: files are opened, now and later, as the same user.
     void *(*open)(const struct querylog_sink_setup *setup, char reason[QUERYLOG_REASON_SIZE]);
 
     // Keeps the entries, all or none. E_OK; E_AGAIN: not now, called again with the same ones after

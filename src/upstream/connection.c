@@ -297,7 +297,7 @@ static void handle_right(struct connection *connection, struct attempt *attempt,
     if (!server->ticket)
         server->ticket = tls_ticket_take(connection->stream.tls);
     if (attempt->exchange)
-        exchange_replied(attempt, reply);
+        exchange_replied(attempt, connection, reply);
     attempt_free(attempt);
 }
 

@@ -42,12 +42,27 @@ static void give_up(struct exchange *exchange)
         .ede = exchange->ede,
         .reason = exchange->reason,
         .timed_out = exchange->timed_out,
+        .via = exchange->saved_via,
     };
     struct dns_message reply;
 
     if (exchange->saved && dns_message_parse(&reply, exchange->saved, exchange->saved_size) == E_OK)
         result.reply = &reply;
+    result.via.attempts = (uint8_t)exchange->tried;
     finish(exchange, &result);
+}
+
+static struct upstream_via via_of(const struct attempt *attempt,
+                                  const struct connection *connection)
+{
+    return (struct upstream_via){
+        .url = attempt->server->options->url,
+        .address = connection->address,
+        .latency = set_now(attempt->server->set) - attempt->sent_at,
+        .attempts = (uint8_t)attempt->exchange->tried,
+        .tls_version = tls_version_number(connection->stream.tls),
+        .resumed = tls_resumed(connection->stream.tls),
+    };
 }
 
 static void say_reason(struct exchange *exchange, enum dns_ede ede, const struct server *server,
@@ -135,6 +150,7 @@ void exchange_start(struct upstream_set *set, struct upstream_request *request)
     exchange->timed_out = false;
     exchange->saved = NULL;
     exchange->saved_size = 0;
+    exchange->saved_via = (struct upstream_via){.url = NULL};
     exchange->ede = DNS_EDE_NO_REACHABLE_AUTHORITY;
     exchange->reason[0] = '\0';
     request->exchange = exchange;
@@ -152,7 +168,8 @@ void exchange_start(struct upstream_set *set, struct upstream_request *request)
 }
 
 // Keeps a failure reply, in case nothing better comes. The first is kept: the preferred server's.
-static void save(struct exchange *exchange, const struct dns_message *reply)
+static void save(struct exchange *exchange, const struct dns_message *reply,
+                 const struct upstream_via *via)
 {
     if (exchange->saved)
         return;
@@ -161,6 +178,7 @@ static void save(struct exchange *exchange, const struct dns_message *reply)
         return;
     memcpy(exchange->saved, reply->wire, reply->size);
     exchange->saved_size = reply->size;
+    exchange->saved_via = *via;
 }
 
 static void note_answered(struct exchange *exchange, uint32_t serial)
@@ -170,19 +188,21 @@ static void note_answered(struct exchange *exchange, uint32_t serial)
             exchange->tried_answered[i] = true;
 }
 
-void exchange_replied(struct attempt *attempt, const struct dns_message *reply)
+void exchange_replied(struct attempt *attempt, const struct connection *by,
+                      const struct dns_message *reply)
 {
     struct exchange *exchange = attempt->exchange;
+    const struct upstream_via via = via_of(attempt, by);
 
     list_remove(&attempt->node);
     attempt->exchange = NULL;
     if (LIKELY(!upstream_reply_is_failure(reply))) {
-        finish(exchange, &(struct upstream_result){.reply = reply});
+        finish(exchange, &(struct upstream_result){.reply = reply, .via = via});
         return;
     }
     counter_inc(exchange->set->counters, COUNTER_upstream_replies_failed);
     note_answered(exchange, attempt->server->serial);
-    save(exchange, reply);
+    save(exchange, reply, &via);
     go_on(exchange);
 }
 

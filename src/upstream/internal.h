@@ -75,6 +75,7 @@ struct exchange {
     bool timed_out;
     uint8_t *saved; // the best failure reply so far, on the heap, or NULL
     size_t saved_size;
+    struct upstream_via saved_via;
     enum dns_ede ede; // of the last failure
     char reason[SERVER_REASON_SIZE];
 };
@@ -178,8 +179,10 @@ struct upstream_set {
 
 // exchange.c
 NONNULL void exchange_start(struct upstream_set *set, struct upstream_request *request);
-// The reply is one to this question. The attempt is the caller's again, to be freed.
-NONNULL void exchange_replied(struct attempt *attempt, const struct dns_message *reply);
+// The reply is one to this question, and came by that connection. The attempt is the caller's
+// again, to be freed.
+NONNULL void exchange_replied(struct attempt *attempt, const struct connection *by,
+                              const struct dns_message *reply);
 // The attempt's connection or dial ended without a reply. Frees the attempt.
 NONNULL void exchange_failed(struct attempt *attempt);
 // Something came under the attempt's ID that is no reply to it; the true one may yet follow.

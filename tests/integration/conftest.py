@@ -144,6 +144,15 @@ def encrypted(identity):
     }
 
 
+@pytest.fixture
+def encrypted_http(identity):
+    """Keys of the configuration that also listen for clients over HTTPS, and over HTTP."""
+    return {
+        "listen": ["dns://127.0.0.1:0", "https://127.0.0.1:0", "http://127.0.0.1:0"],
+        "tls": {"certificates": [certificate_files(identity)]},
+    }
+
+
 @pytest.fixture(scope="session")
 def fast_dot(tmp_path_factory, identity):
     """A quick DoT server, compiled here: needs a C compiler and GnuTLS."""

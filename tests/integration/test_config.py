@@ -90,7 +90,7 @@ def keys_in(value, path: str = "") -> set[str]:
 
 
 # A bootstrap server is written like any other, and shown once; so are certificates.
-SHOWN_ELSEWHERE = ("upstream.bootstrap.", "listen.certificates.", "tls.certificates.")
+SHOWN_ELSEWHERE = ("upstream.bootstrap.", "query-log.sinks.", "listen.certificates.", "tls.certificates.")
 
 
 def test_the_published_schema_is_the_programs_own(run):
@@ -173,6 +173,9 @@ BAD = [
     ("listen: []", "1:9: listen: found an empty list"),
     ("listen: [53]", "1:10: listen: found the number 53"),
     ("listen: [{url: 53}]", "1:16: listen.url: found the number 53"),
+    ("listen: [{url: '::1', idle-timeout: never}]", '1:37: listen.idle-timeout: found "never"'),
+    ("listen: [{url: '::1', rate-limit: -1}]", "1:35: listen.rate-limit: found the number -1"),
+    ("listen: [{url: '::1', refuse: no}]", '1:31: listen.refuse: found "no"'),
     ("listen: [{certificates: []}]", '1:10: listen: no "url" in this listen address'),
     (
         "listen: [{url: tls://::1, certificates: [{key: a}]}]",

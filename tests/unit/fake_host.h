@@ -18,6 +18,11 @@ static usec_t fake_host_now(void *host)
     return ((struct fake_host *)host)->now;
 }
 
+static usec_t fake_host_clock(void *host)
+{
+    return fake_host_now(host);
+}
+
 static uint32_t fake_host_wall_seconds(void *host)
 {
     return ((struct fake_host *)host)->wall_seconds;
@@ -45,6 +50,7 @@ static void fake_host_post(void *host, struct task *task)
 
 static const struct engine_host_ops fake_host_ops = {
     .now = fake_host_now,
+    .clock = fake_host_clock,
     .wall_seconds = fake_host_wall_seconds,
     .arm = fake_host_arm,
     .disarm = fake_host_disarm,

@@ -32,7 +32,7 @@ static int begin(void **state)
     if (!log_lines || !plan || !cache)
         return -1;
     for (unsigned i = 0; i < WORKERS; i++) {
-        workers[i] = worker_new(&config, plan, cache, log_lines);
+        workers[i] = worker_new(&config, plan, cache, log_lines, NULL);
         if (!workers[i])
             return -1;
     }

@@ -12,6 +12,12 @@
 #include "config_text.h"
 
 // What a text gives: a part of the canonical form.
+// Of a listen entry that says something else.
+#define INHERITED                                                                                  \
+    "    allow: []\n    refuse: inherit\n    rate-limit: inherit\n    idle-timeout: inherit\n"     \
+    "    message-timeout: inherit\n    max-connections: inherit\n    max-in-flight: inherit\n"     \
+    "    handshake-timeout: inherit\n"
+
 static const struct {
     const char *yaml, *printed;
 } good[] = {
@@ -37,14 +43,27 @@ static const struct {
     {"listen: [{url: tls://127.0.0.1}]", "listen:\n  - tls://127.0.0.1:853\nclients"},
     {"listen:\n- url: tls://127.0.0.1\n  certificates: [a.pem, {cert: b.pem, key: c.pem}]\n",
      "listen:\n  - url: tls://127.0.0.1:853\n    certificates:\n      - a.pem\n      - cert: "
-     "b.pem\n        key: c.pem\n    client-ca-file: \"\"\n    proxy-from: []\n    forwarded-from: []\nclients"},
+     "b.pem\n        key: c.pem\n    client-ca-file: \"\"\n    proxy-from: []\n    forwarded-from: "
+     "[]\n" INHERITED "clients"},
     {"listen: [{url: 'http://127.0.0.1/q{?dns}', forwarded-from: [192.0.2.0/24]}]",
      "listen:\n  - url: http://127.0.0.1:80/q\n    certificates: []\n    client-ca-file: \"\"\n"
-     "    proxy-from: []\n    forwarded-from:\n      - \"192.0.2.0/24\"\nclients"},
+     "    proxy-from: []\n    forwarded-from:\n      - \"192.0.2.0/24\"\n" INHERITED "clients"},
     {"listen: [{url: udp://127.0.0.1, proxy-from: [192.0.2.0/24, '::ffff:10.0.0.1', private, any]},"
      " tcp://127.0.0.1]",
      "    proxy-from:\n      - \"192.0.2.0/24\"\n      - \"10.0.0.1\"\n      - private\n      - "
-     "any\n    forwarded-from: []\n  - tcp://127.0.0.1:53\nclients"},
+     "any\n    forwarded-from: []\n" INHERITED "  - tcp://127.0.0.1:53\nclients"},
+    {"listen: [{url: udp://127.0.0.1, allow: [any], refuse: drop, rate-limit: 0}]",
+     "forwarded-from: []\n    allow:\n      - any\n    refuse: drop\n    rate-limit: 0\n"
+     "    idle-timeout: inherit\n"},
+    {"listen: [{url: udp://127.0.0.1, refuse: refused, rate-limit: 1000000}]",
+     "    allow: []\n    refuse: refused\n    rate-limit: 1000000\n"},
+    {"listen: [{url: tcp://127.0.0.1, idle-timeout: 1h, message-timeout: 100ms, max-connections: 1,"
+     " max-in-flight: 10000, handshake-timeout: 1m}]",
+     "    refuse: inherit\n    rate-limit: inherit\n    idle-timeout: 1h\n    message-timeout: "
+     "100ms\n    max-connections: 1\n    max-in-flight: 10000\n    handshake-timeout: 1m\nclients"},
+    {"listen: [{url: tcp://127.0.0.1, allow: [], refuse: inherit, rate-limit: 'inherit', "
+     "idle-timeout: inherit}]",
+     "listen:\n  - tcp://127.0.0.1:53\nclients"},
     {"", "clients:\n  allow:\n    - private\n  refuse: refused\n  rate-limit: 0\n"},
     {"clients: {allow: [any]}",
      "clients:\n  allow:\n    - any\n  refuse: refused\n  rate-limit: 0\n"},
@@ -184,7 +203,7 @@ static void test_every_key_is_read(void **state)
 // What is wrong, to the letter. A file of one line unless the error says otherwise.
 #define KNOWN_KEYS                                                                                 \
     "known keys: listen, clients, cookies, workers, user, upstream, cache, padding, "              \
-    "private-reverse, log, "                                                                       \
+    "private-reverse, log, query-log, "                                                            \
     "control, tcp, udp, tls, max-in-flight, identity"
 #define A50 "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"
 #define CONTROL_SOCKET "auto, none, or an absolute path"
@@ -284,6 +303,33 @@ static const struct {
     {"listen:\n  - 127.0.0.1\n  - dot://127.0.0.1\n",
      "a.yaml:3:5: listen: \"dot://127.0.0.1\": unknown scheme; write dns:// (UDP and TCP), udp://, "
      "tcp://, tls://, https:// or http://"},
+
+    {"listen: [{url: '::1', allow: any}]",
+     "a.yaml:1:30: listen.allow: found \"any\", expected a list of 0 to 64 entries"},
+    {"listen: [{url: '::1', refuse: dorp}]",
+     "a.yaml:1:31: listen.refuse: found \"dorp\", expected inherit, refused or drop; did you mean "
+     "\"drop\"?"},
+    {"listen: [{url: '::1', rate-limit: 1000001}]",
+     "a.yaml:1:35: listen.rate-limit: found the number 1000001, expected a number from 0 to "
+     "1000000, or inherit"},
+    {"listen: [{url: '::1', idle-timeout: 99ms}]",
+     "a.yaml:1:37: listen.idle-timeout: found \"99ms\", expected a duration from 100ms to 1h, or "
+     "inherit"},
+    {"listen: [{url: '::1', message-timeout: 0s}]",
+     "a.yaml:1:40: listen.message-timeout: found \"0s\", expected a duration from 100ms to 1h, or "
+     "inherit"},
+    {"listen: [{url: '::1', max-connections: 0}]",
+     "a.yaml:1:40: listen.max-connections: found the number 0, expected a number from 1 to "
+     "1000000, or inherit"},
+    {"listen: [{url: '::1', max-in-flight: 10001}]",
+     "a.yaml:1:38: listen.max-in-flight: found the number 10001, expected a number from 1 to "
+     "10000, or inherit"},
+    {"listen: [{url: '::1', handshake-timeout: 2m}]",
+     "a.yaml:1:42: listen.handshake-timeout: found \"2m\", expected a duration from 100ms to 1m, "
+     "or "
+     "inherit"},
+    {"tcp: {idle-timeout: inherit}", "a.yaml:1:21: tcp.idle-timeout: found \"inherit\", expected "
+                                     "a duration from 100ms to 1h"},
 
     {"workers: 0", "a.yaml:1:10: workers: found the number 0, expected a number from 1 to 256, or "
                    "auto"},

@@ -87,6 +87,12 @@ static void random_text(const struct schema_row *row, void *at)
         const char *socket = sockets[random_below(ARRAY_LEN(sockets))];
 
         assert_int_equal(row->text->parse(at, socket, &why), E_OK);
+    } else if (row->text == &text_querylog_url) {
+        static const char *const urls[] = {"sqlite:///a b.db", "json:-", "dnstap:///run/t: #.sock",
+                                           "postgresql://a@b/c?sslmode=verify-full"};
+        const char *url = urls[random_below(ARRAY_LEN(urls))];
+
+        assert_int_equal(row->text->parse(at, url, &why), E_OK);
     } else if (row->text == &text_prefix) {
         static const char *const prefixes[] = {"any",       "private",   "0.0.0.0/0", "::/0",
                                                "192.0.2.1", "::1",       "fd00::/8",  "10.0.0.0/8",
@@ -113,13 +119,15 @@ static void randomize(const struct schema_row *row, void *base)
         *(bool *)at = random_below(2);
         break;
     case SCHEMA_UINT:
-        *(uint32_t *)at = (uint32_t)random_between(row->min, row->max);
+        *(uint32_t *)at = (uint32_t)random_between(row->min, row->max) + row->bias;
         if (row->zero && random_below(4) == 0)
             *(uint32_t *)at = 0;
         break;
     case SCHEMA_DURATION:
     case SCHEMA_SIZE:
         *(uint64_t *)at = random_between(row->min, row->max);
+        if (row->zero && random_below(4) == 0)
+            *(uint64_t *)at = 0;
         break;
     case SCHEMA_ENUM:
         while (row->words[words])

@@ -56,6 +56,7 @@ static struct cache *cache;
 static struct engine *engine;
 static struct counters counters;
 static struct engine_options options;
+static struct policy_rules *rules; // of the listener
 
 static size_t make_reply(uint8_t *to, size_t size, const struct upstream_request *request)
 {
@@ -165,6 +166,7 @@ static struct engine *make_engine(void)
 
 static int begin(void **state)
 {
+    rules = NULL;
     upstream = (struct fake_upstream){.reply = "8180 0001 0000 0000" A_RECORD};
     memset(&counters, 0, sizeof(counters));
     options = (struct engine_options){
@@ -198,7 +200,7 @@ static void query_wire(const uint8_t *bytes, size_t size)
 {
     struct wire wire = wire_copy(bytes, size);
 
-    engine_query(engine, &client.engine_client, wire.bytes, wire.size);
+    engine_query(engine, rules, &client.engine_client, wire.bytes, wire.size);
     wire_free(&wire);
 }
 
@@ -611,6 +613,47 @@ static void test_clients_that_are_allowed(void **state)
     assert_int_equal(counter_get(&counters, COUNTER_queries_not_allowed), 0);
 }
 
+// A listener's own rules take the place of the general ones, for what they say; over each
+// transport, and only by that listener.
+static void test_rules_of_a_listener(void **state)
+{
+    static const enum engine_transport transports[] = {ENGINE_UDP, ENGINE_TCP, ENGINE_TLS,
+                                                       ENGINE_HTTP};
+    const char *query = "1234 0100 0001 0000 0000 0000" QUESTION;
+    const char *answer = "1234 8180 0001 0001 0000 0000" QUESTION A_RECORD;
+    const char *refused = "1234 8185 0001 0000 0000 0000" QUESTION;
+    const char *why;
+    struct policy_own own = {.allow_count = 1};
+    struct policy_rules *allow = NULL, *drop = NULL;
+
+    assert_int_equal(policy_prefix_parse(&own.allow[0], "198.51.100.0/24", &why), 0);
+    allow_only("192.0.2.0/24", POLICY_REFUSE_REFUSED);
+    assert_int_equal(policy_rules_new(&allow, &options.policy, &own), 0);
+    own = (struct policy_own){.refuse = POLICY_OWN_REFUSE_DROP};
+    assert_int_equal(policy_rules_new(&drop, &options.policy, &own), 0);
+    for (size_t i = 0; i < ARRAY_LEN(transports); i++) {
+        rules = allow;
+        client_at("198.51.100.1", transports[i]);
+        ask("its own", query);
+        assert_reply("its own", answer);
+        client_at("192.0.2.1", transports[i]);
+        ask("another's", query);
+        assert_reply("another's", refused);
+        rules = drop;
+        ask("who is allowed is not said", query);
+        assert_reply("who is allowed is not said", answer);
+        client_at("198.51.100.1", transports[i]);
+        client.silent = false;
+        ask("dropped", query);
+        assert_true(client.silent);
+        rules = NULL;
+        ask("by another listener", query);
+        assert_reply("by another listener", refused);
+    }
+    policy_rules_unref(allow);
+    policy_rules_unref(drop);
+}
+
 // Loops are not started with them either.
 static void test_a_response_from_elsewhere_gets_silence(void **state)
 {
@@ -853,6 +896,36 @@ static void test_refusals_are_limited(void **state)
     }
     assert_int_equal(told, POLICY_LIMIT_BURST / USEC_SEC);
     assert_int_equal(counter_get(&counters, COUNTER_queries_not_allowed), 20);
+}
+
+// A listener's own rate counts its own queries; what another lets pass is not counted there.
+static void test_rate_limit_of_a_listener(void **state)
+{
+    const char *query = "1234 0100 0001 0000 0000 0000" QUESTION;
+    struct policy_own own = {.rate_limit = 2 + 1};
+    struct policy_rules *limited_rules, *unlimited;
+
+    limit_rate(1);
+    assert_int_equal(policy_rules_new(&limited_rules, &options.policy, &own), 0);
+    own.rate_limit = 0 + 1; // none
+    assert_int_equal(policy_rules_new(&unlimited, &options.policy, &own), 0);
+    rules = limited_rules;
+    use_up("198.51.100.100", 2);
+    client_at("198.51.100.100", ENGINE_UDP);
+    ask("over its limit", query);
+    assert_true(client.silent);
+    rules = unlimited;
+    for (unsigned i = 0; i < 20; i++) {
+        ask("without a limit", query);
+        assert_reply("without a limit", "1234 8180 0001 0001 0000 0000" QUESTION A_RECORD);
+    }
+    rules = NULL;
+    use_up("198.51.100.100", 1);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_limited_dropped), 1);
+    ask("over the general limit", query);
+    assert_int_equal(counter_get(&counters, COUNTER_queries_limited_dropped), 2);
+    policy_rules_unref(limited_rules);
+    policy_rules_unref(unlimited);
 }
 
 static const struct exchange local[] = {
@@ -1341,7 +1414,7 @@ static void test_each_query_its_own_answer(void **state)
         snprintf(query, sizeof(query), "%04x 0100 0001 0000 0000 0000 {a%u} 0001 0001", i, i);
         wire = wire_of(query);
         client_init(&clients[i], i % 2 ? ENGINE_TCP : ENGINE_UDP);
-        engine_query(engine, &clients[i].engine_client, wire.bytes, wire.size);
+        engine_query(engine, NULL, &clients[i].engine_client, wire.bytes, wire.size);
         wire_free(&wire);
         assert_int_equal(engine_in_flight(engine), i + 1);
     }
@@ -1619,12 +1692,14 @@ int main(void)
         CASE(test_malformed),
         CASE(test_turned_away),
         CASE(test_clients_that_are_not_allowed),
+        CASE(test_rules_of_a_listener),
         CASE(test_clients_that_are_allowed),
         CASE(test_a_response_from_elsewhere_gets_silence),
         CASE(test_cookies),
         CASE(test_cookies_of_others_and_of_yesterday),
         CASE(test_no_cookies_without_a_secret),
         CASE(test_rate_limit),
+        CASE(test_rate_limit_of_a_listener),
         CASE(test_whom_the_rate_limit_spares),
         CASE(test_refusals_are_limited),
         CASE(test_answered_locally),

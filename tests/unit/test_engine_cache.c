@@ -215,7 +215,7 @@ static struct client *ask_so(unsigned worker, unsigned who, const char *flags, c
              *opt ? "0001" : "0000", name, type, opt);
     query = wire_of(text);
     client->answers = 0;
-    engine_query(workers[worker].engine, &client->engine_client, query.bytes, query.size);
+    engine_query(workers[worker].engine, NULL, &client->engine_client, query.bytes, query.size);
     wire_free(&query);
     return client;
 }

@@ -61,6 +61,23 @@ static void test_structure(void **state)
                     "}");
 }
 
+static void test_one_line(void **state)
+{
+    struct json json = begin();
+
+    json.one_line = true;
+    json_open(&json, NULL, '{');
+    json_text(&json, "a", "x\ny");
+    json_open(&json, "empty", '{');
+    json_close(&json, '}');
+    json_open(&json, "list", '[');
+    json_uint(&json, NULL, 1);
+    json_null(&json, NULL);
+    json_close(&json, ']');
+    json_close(&json, '}');
+    end_with(&json, "{\"a\":\"x\\u000ay\",\"empty\":{},\"list\":[1,null]}");
+}
+
 static void test_texts(void **state)
 {
     static const char *const cases[][2] = {
@@ -93,6 +110,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_structure),
+        cmocka_unit_test(test_one_line),
         cmocka_unit_test(test_texts),
     };
 

@@ -183,7 +183,9 @@ static void test_table(void **state)
                      "     3        0        0\n");
     assert_has(text, "\ntls://192.0.2.1#dns.example  down for 1 min 5 s        -  ");
     assert_has(text, "\n    connect: Connection refused\n");
-    assert_has(text, "\n0               120            0            0              0          0            0\n");
+    assert_has(
+        text,
+        "\n0               120            0            0              0          0            0\n");
     assert_has(text, "\n1\n    did not answer in time");
     assert_has(text, "64.0 MiB  1.5 MiB        7     1       2     33.3 %\n");
     free(text);

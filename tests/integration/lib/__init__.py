@@ -13,6 +13,7 @@ tls_records     hand-made TLS records (key update, empty, oversized, alerts)
 slow_link       a TCP relay with round-trip time, limited bandwidth and freezes
 peers           real servers: unbound, dnsdist, kresd
 clients         how the tests ask: UDP, TCP, pipelined, dig, kdig, bystanders
+http_clients    DNS over HTTPS by HTTP/2 and HTTP/1.1, or any frames and octets
 sotto_process   the program under test
 transports      the same raw messages over UDP and TCP
 spoofed_udp     datagrams from any source

@@ -1,5 +1,5 @@
-// The file with the secrets of cookies.
-#include "config/cookie_secrets.h"
+// Files with secrets, as those of cookies.
+#include "config/secrets.h"
 
 #include <setjmp.h>
 #include <stdarg.h>
@@ -10,6 +10,7 @@
 #include <cmocka.h>
 
 #include "base/error.h"
+#include "policy/options.h"
 
 #define ONE "000102030405060708090a0b0c0d0e0f"
 #define TWO "E5E973E5A6B2A43F48E7DC849E37BFCF"
@@ -18,6 +19,12 @@
 
 static struct policy_cookie_secrets secrets;
 static struct config_error error;
+
+static int read_secrets(const char *path)
+{
+    return secrets_read(secrets.keys, POLICY_COOKIE_SECRETS_MAX, &secrets.count,
+                        "cookies.secret-file", path, &error);
+}
 
 static int read_text(const char *text, size_t size)
 {
@@ -29,7 +36,7 @@ static int read_text(const char *text, size_t size)
     close(fd);
     strcpy(error.text, "(no error)");
     memset(&secrets, 0xee, sizeof(secrets));
-    rc = cookie_secrets_read(&secrets, path, &error);
+    rc = read_secrets(path);
     unlink(path);
     return rc;
 }
@@ -80,7 +87,7 @@ static void test_mistakes(void **state)
         {"000102030405060708090a0b0c0d0e0g", hex},
         {ONE "\nx\n", hex},
         {ONE "\n" TWO "\n" ONE "\n", ": more than two secrets"},
-        {ZEROS_400, ": too large to be two secrets"},
+        {ZEROS_400, ": too large to be secrets"},
     };
 
     for (size_t i = 0; i < ARRAY_LEN(cases); i++) {
@@ -94,10 +101,10 @@ static void test_mistakes(void **state)
     }
     assert_int_equal(read_text(ONE "\0" TWO, 65), E_OK); // behind a NUL there is nothing
     assert_int_equal(secrets.count, 1);
-    assert_int_equal(cookie_secrets_read(&secrets, "/no/such", &error), E_INVALID);
+    assert_int_equal(read_secrets("/no/such"), E_INVALID);
     assert_string_equal(error.text, "cookies.secret-file: \"/no/such\": No such file or directory");
-    assert_int_equal(cookie_secrets_read(&secrets, "/tmp", &error), E_INVALID);
-    assert_int_equal(cookie_secrets_read(&secrets, "/dev/zero", &error), E_INVALID);
+    assert_int_equal(read_secrets("/tmp"), E_INVALID);
+    assert_int_equal(read_secrets("/dev/zero"), E_INVALID);
 }
 
 int main(void)

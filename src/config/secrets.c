@@ -1,4 +1,4 @@
-#include "config/cookie_secrets.h"
+#include "config/secrets.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -37,11 +37,18 @@ static int parse_secret(struct siphash_key *key, const char *text)
     return text[SECRET_DIGITS] ? E_INVALID : E_OK;
 }
 
-static int fail(struct config_error *error, const char *path, const char *problem)
+// The file that is read, for errors.
+struct source {
+    const char *key, *path;
+    struct config_error *error;
+};
+
+static int fail(const struct source *source, const char *problem)
 {
     char quoted[CONFIG_QUOTE_SIZE];
 
-    return config_report(error, "cookies.secret-file: %s: %s", config_quote(path, quoted), problem);
+    return config_report(source->error, "%s: %s: %s", source->key,
+                         config_quote(source->path, quoted), problem);
 }
 
 static size_t length_without_space_behind(const char *line)
@@ -54,39 +61,40 @@ static size_t length_without_space_behind(const char *line)
 }
 
 // What stands there is not shown.
-static int parse_lines(struct policy_cookie_secrets *secrets, char *text, const char *path,
-                       struct config_error *error)
+static int parse_lines(struct siphash_key *secrets, uint32_t max, uint32_t *count, char *text,
+                       const struct source *source)
 {
     for (char *line; (line = strsep(&text, "\n"));) {
         line[length_without_space_behind(line)] = '\0';
         if (!*line)
             continue;
-        if (secrets->count == POLICY_COOKIE_SECRETS_MAX)
-            return fail(error, path, "more than two secrets");
-        if (parse_secret(&secrets->keys[secrets->count++], line) != E_OK)
-            return fail(error, path,
+        if (*count == max)
+            return fail(source, max == 1 ? "more than one secret" : "more than two secrets");
+        if (parse_secret(&secrets[(*count)++], line) != E_OK)
+            return fail(source,
                         "a secret is a line of 32 hexadecimal digits, as `openssl rand -hex 16` "
                         "makes them");
     }
-    return secrets->count > 0 ? E_OK : fail(error, path, "no secret in it");
+    return *count > 0 ? E_OK : fail(source, "no secret in it");
 }
 
-int cookie_secrets_read(struct policy_cookie_secrets *secrets, const char *path,
-                        struct config_error *error)
+int secrets_read(struct siphash_key *secrets, uint32_t max, uint32_t *count, const char *key,
+                 const char *path, struct config_error *error)
 {
+    const struct source source = {key, path, error};
     char text[FILE_SIZE];
     // Not waiting for somebody to write, should it be a pipe.
     int fd = open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK);
     ssize_t size = fd < 0 ? -1 : read(fd, text, sizeof(text));
     int problem = errno;
 
-    memset(secrets, 0, sizeof(*secrets));
+    *count = 0;
     if (fd >= 0)
         close(fd);
     if (size < 0)
-        return fail(error, path, strerror(problem));
+        return fail(&source, strerror(problem));
     if (size == sizeof(text))
-        return fail(error, path, "too large to be two secrets");
+        return fail(&source, "too large to be secrets");
     text[size] = '\0';
-    return parse_lines(secrets, text, path, error);
+    return parse_lines(secrets, max, count, text, &source);
 }
