@@ -10,6 +10,7 @@
 
 #include "base/error.h"
 #include "cli/log_print.h"
+#include "config/config.h"
 
 #define LIMIT_DEFAULT 100
 #define TOP_DEFAULT 20
@@ -21,7 +22,8 @@
 #define FOLLOW_INTERVAL_MS 250
 
 struct arguments {
-    const char *store;
+    const char *store;       // NULL: the first of the configuration that can be read
+    const char *config_file; // NULL: what SOTTO_CONFIG names, if anything
     const char *conditions[STORE_FILTER_KEYS];
     const char *limit, *top;
     bool follow, json, csv;
@@ -31,6 +33,7 @@ enum { CODE_STORE = SUBCOMMAND_CODE_MIN, CODE_TOP, CODE_JSON, CODE_CSV, CODE_FIL
 
 static const struct option options[] = {
     {"store", required_argument, NULL, CODE_STORE},
+    {"config", required_argument, NULL, 'c'},
     {"limit", required_argument, NULL, 'n'},
     {"follow", no_argument, NULL, 'f'},
     {"top", required_argument, NULL, CODE_TOP},
@@ -50,6 +53,9 @@ static int take(const struct subcommand *subcommand, void *to, int code, const c
     switch (code) {
     case CODE_STORE:
         arguments->store = value;
+        break;
+    case 'c':
+        arguments->config_file = value;
         break;
     case 'n':
         arguments->limit = value;
@@ -255,6 +261,46 @@ static int open_named_store(struct question *question, const char *name)
     return question->store ? E_OK : E_SYSTEM;
 }
 
+// The first sink of the configuration whose store can be read.
+static int open_configured_store(struct question *question, const char *file)
+{
+    struct config *config = calloc(1, sizeof(*config));
+    struct config_error error = {"out of memory"};
+    int code = EXIT_USAGE;
+
+    if (config)
+        config_defaults(config);
+    if (!config || config_load_file(config, file, &error) != E_OK) {
+        fprintf(stderr, "sotto %s: %s\n", question->subcommand->name, error.text);
+    } else if (config->querylog.sink_count == 0) {
+        code = subcommand_failure(question->subcommand,
+                                  "%s: query-log has no sinks: nothing is kept", file);
+    } else {
+        for (uint32_t i = 0; i < config->querylog.sink_count && !question->store; i++) {
+            const struct querylog_sink_options *sink = &config->querylog.sinks[i];
+
+            question->store = store_open(
+                sink->url, *sink->password_file ? sink->password_file : NULL, question->reason);
+        }
+        code = question->store ? EXIT_OK : failed(question);
+    }
+    free(config);
+    return code;
+}
+
+static int open_the_store(struct question *question, const struct arguments *arguments)
+{
+    const char *file = arguments->config_file ? arguments->config_file : getenv("SOTTO_CONFIG");
+
+    if (arguments->store)
+        return open_named_store(question, arguments->store) == E_OK ? EXIT_OK : failed(question);
+    if (file && *file)
+        return open_configured_store(question, file);
+    return subcommand_usage_error(
+        question->subcommand, "which query log? Write --store FILE, --store URL, or --config FILE",
+        "");
+}
+
 static int parse_limit(uint64_t *limit, const char *text)
 {
     char *end;
@@ -326,11 +372,9 @@ static int run(const struct subcommand *subcommand, int argc, char **argv)
     code = understand(&question, &arguments);
     if (code != SUBCOMMAND_GO_ON)
         return code;
-    if (!arguments.store)
-        return subcommand_usage_error(
-            subcommand, "which query log? Write --store FILE, or --store sqlite:///PATH", "");
-    if (open_named_store(&question, arguments.store) != E_OK)
-        return subcommand_failure(subcommand, "%s", question.reason);
+    code = open_the_store(&question, &arguments);
+    if (code != EXIT_OK)
+        return code;
     question.print.out = stdout;
     question.print.colour = wants_colour();
     if (question.top != STORE_TOP_KINDS)
@@ -346,8 +390,10 @@ const struct subcommand subcommand_log = {
     .operands = "[--since 1h] ...",
     .summary = "what was asked, from a query log",
     .help = "Usage: sotto log [OPTION]...\n"
-            "Shows the newest queries that a query log has kept, or what is frequent in them.\n\n"
-            "      --store URL|FILE       which log: sqlite:///PATH, or the path alone\n\n"
+            "Shows the newest queries that a query log has kept, or what is frequent there.\n\n"
+            "      --store URL|FILE       which log: sqlite:///PATH, or the path alone\n"
+            "  -c, --config FILE          else the first of query-log.sinks of FILE, or of the\n"
+            "                             file that SOTTO_CONFIG names, that can be read\n\n"
             "Which queries; all conditions hold at once:\n"
             "      --since TIME           30s, 15m, 1h, 2d ago; or 2026-01-31,\n"
             "                             2026-01-31T12:00:00, with Z behind it for UTC\n"
@@ -373,7 +419,7 @@ const struct subcommand subcommand_log = {
             "Names are shown as in zone files, so that no octet of theirs does harm. Colours\n"
             "only on a terminal, and not if NO_COLOR is set.\n\n"
             "Exit codes: 0; 1 if the log cannot be read; 2 if an option is wrong.\n",
-    .short_options = SUBCOMMAND_SHORT_OPTIONS "fn:",
+    .short_options = SUBCOMMAND_SHORT_OPTIONS "c:fn:",
     .options = options,
     .take = take,
     .run = run,

@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -219,8 +218,6 @@ static int identify(sqlite3 *db, const char *path, int64_t *version, char *reaso
 static int make_file(const char *path, char *reason)
 {
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC | O_NOFOLLOW, 0600);
-    char folder[QUERYLOG_URL_SIZE];
-    struct stat owner;
 
     if (fd < 0 && errno == EEXIST)
         return E_OK;
@@ -228,11 +225,6 @@ static int make_file(const char *path, char *reason)
         return reason_give(E_AGAIN, reason, SQLITE_FILE_REASON_SIZE, "%.200s: cannot be made: %s%s",
                            path, strerror(errno),
                            errno == ENOENT ? " (its folder must be there)" : "");
-    snprintf(folder, sizeof(folder), "%.*s/", (int)(strrchr(path, '/') - path), path);
-    if (geteuid() == 0 && stat(folder, &owner) == 0 && owner.st_uid != 0 &&
-        fchown(fd, owner.st_uid, owner.st_gid) != 0) {
-        // Then it stays ours: whoever we become has it open already.
-    }
     close(fd);
     return E_OK;
 }

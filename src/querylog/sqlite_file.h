@@ -27,8 +27,8 @@
 NONNULL NODISCARD int sqlite_file_path(const char *url, char path[QUERYLOG_URL_SIZE],
                                        char reason[SQLITE_FILE_REASON_SIZE]);
 
-// Opens the file for writing; makes it (mode 0600, owned as its folder is if we are root) and its
-// tables if need be, or brings tables of an older version up to this one.
+// Opens the file for writing; makes it (mode 0600) and its tables if need be, or brings tables of
+// an older version up to this one.
 //
 // E_AGAIN: not now (locked, disk full, no permission). E_MALFORMED: a file of ours that is corrupt.
 // E_INVALID: one that is not ours to write: another program's, or of a later version. Always with

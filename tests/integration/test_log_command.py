@@ -284,6 +284,29 @@ def test_logs_that_cannot_be_read(run, tmp_path):
     assert code == 2 and "--store" in err
 
 
+def test_which_log(run, some, tmp_path):
+    """That of the configuration, if the command line does not say; the first that can be read."""
+    config = tmp_path / "sotto.yaml"
+    config.write_text(
+        f"""
+query-log:
+  sinks:
+    - url: json:{tmp_path}/queries.json
+    - url: sqlite://{tmp_path}/none.db
+    - url: sqlite://{some.path}
+"""
+    )
+    for arguments, environment in (["-c", config], {}), ([], {"SOTTO_CONFIG": str(config)}):
+        code, out, _ = run("--json", *arguments, **environment)
+        assert code == 0 and len(out.splitlines()) == 5
+    config.write_text("log: {level: info}\n")
+    code, _, err = run("-c", config)
+    assert code == 1 and "query-log has no sinks" in err
+    config.write_text("nonsense: 1\n")
+    code, _, err = run("-c", config)
+    assert code == 2 and "nonsense" in err
+
+
 def test_help(run):
     code, out, _ = run("--help")
     assert code == 0 and all(len(line) <= 80 for line in out.splitlines())

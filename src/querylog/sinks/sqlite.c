@@ -269,7 +269,7 @@ static int upstream_id(struct sqlite_sink *sink, const struct querylog_entry *en
     *id = 0;
     if (size == 0)
         return SQLITE_OK;
-    querylog_address_text(&entry->record.upstream, address);
+    querylog_endpoint_text(&entry->record.upstream, address);
     for (unsigned i = 0; i < sink->upstream_count; i++) {
         known = &sink->upstreams[i];
         if (memcmp(known->url, entry->upstream_url, size) == 0 && known->url[size] == '\0' &&

@@ -1,2 +1,0 @@
-#include "querylog/sink.h"
-const struct querylog_sink_ops querylog_sqlite = {.scheme = "sqlite"};
