@@ -11,8 +11,8 @@
 #include "cli/subcommand.h"
 
 static const struct subcommand *const subcommands[] = {
-    &subcommand_status, &subcommand_flush, &subcommand_log,          &subcommand_healthcheck,
-    &subcommand_cert,   &subcommand_mobileconfig,
+    &subcommand_status,      &subcommand_flush, &subcommand_log,
+    &subcommand_healthcheck, &subcommand_cert,  &subcommand_mobileconfig,
 };
 
 // The columns of the main help for a subcommand and its operands.

@@ -91,6 +91,8 @@ static struct http_request *on_begin(void *owner)
     list_init(&exchange->phase);
     list_append(&http->exchanges, &exchange->node);
     enter(exchange, &http->incomplete);
+    // Of HTTP/1.1 the head may have been under way for a while.
+    exchange->since = MIN(exchange->since, http->head_since);
     http->exchange_count++;
     exchange->source = http->client.client.source;
     doh_request_init(&exchange->doh, http->site->path, http->forwarders);

@@ -112,6 +112,7 @@ struct http_request {
     uint32_t stream;   // HTTP/2: its stream
     uint32_t received; // HTTP/2: octets of its body that still hold the client's window
     bool head;         // the method is HEAD: its response goes without the body
+    bool has_target;   // HTTP/2: it was handed over
     size_t sent;       // of the response's body
     struct http_response response;
 };

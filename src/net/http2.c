@@ -112,6 +112,7 @@ static int on_header(nghttp2_session *session, const nghttp2_frame *frame, const
         request->head = http_text_is(text, "HEAD");
         http->ops->method(request, text);
     } else if (http_text_is(name_text, ":path")) {
+        request->has_target = true;
         http->ops->target(request, text);
     }
     return 0;
@@ -175,6 +176,9 @@ static int on_frame(nghttp2_session *session, const nghttp2_frame *frame, void *
     if (frame->hd.type != NGHTTP2_HEADERS && frame->hd.type != NGHTTP2_DATA)
         return check_credit(http);
     request = request_of(http, frame->hd.stream_id);
+    // CONNECT has none (section 8.5).
+    if (request && is_request(frame) && !request->has_target)
+        http->ops->target(request, (struct http_text){"", 0});
     if (request && http->ops->wanted(request) && (frame->hd.flags & NGHTTP2_FLAG_END_STREAM))
         finish(http, request);
     else if (request && is_request(frame) && !http->ops->wanted(request))

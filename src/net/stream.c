@@ -189,7 +189,8 @@ static void flush(struct stream *stream)
         send_end(stream);
     if (stream->blocked != was_blocked)
         update_interest(stream);
-    if (was_blocked && !stream->blocked && stream->ops->drained)
+    // Who paused because of what was pending is told as well, though the kernel took it at once.
+    if ((was_blocked || stream->paused) && !stream->blocked && stream->ops->drained)
         stream->ops->drained(stream);
 }
 

@@ -43,7 +43,8 @@ struct stream_ops {
     void (*received)(struct stream *stream, const uint8_t *bytes, size_t size);
     // The peer will send no more (after a TLS close_notify too); it may still read.
     void (*ended)(struct stream *stream);
-    // All output is with the kernel again, after stream_blocked() was true. May be NULL.
+    // All output is with the kernel again, after it had not taken all, or while the stream is
+    // paused. May be NULL.
     void (*drained)(struct stream *stream);
     // Something failed, `reason` says what in words (valid during the call). The stream is closed.
     void (*failed)(struct stream *stream, enum stream_phase phase, const char *reason);

@@ -90,7 +90,12 @@ def keys_in(value, path: str = "") -> set[str]:
 
 
 # A bootstrap server is written like any other, and shown once; so are certificates.
-SHOWN_ELSEWHERE = ("upstream.bootstrap.", "query-log.sinks.", "listen.certificates.", "tls.certificates.")
+SHOWN_ELSEWHERE = (
+    "upstream.bootstrap.",
+    "query-log.sinks.",
+    "listen.certificates.",
+    "tls.certificates.",
+)
 
 
 def test_the_published_schema_is_the_programs_own(run):
