@@ -36,9 +36,12 @@ static void disconnect(struct postgresql_store *store)
 
 static int connect_to_server(struct postgresql_store *store, char reason[STORE_REASON_SIZE])
 {
-    // Compiling what is short takes longer than doing it.
-    static const char session[] =
-        "SET default_transaction_read_only = on; SET TimeZone = 'UTC'; SET jit = off";
+    // Nothing but questions. The planner cannot tell how few groups there will be, takes them to be
+    // as many as records, and would let one process alone sort them on disk. Compiling what is
+    // short takes longer than doing it.
+    static const char session[] = "SET default_transaction_read_only = on; SET TimeZone = 'UTC';"
+                                  "SET work_mem = '64MB'; SET parallel_setup_cost = 100;"
+                                  "SET parallel_tuple_cost = 0.001; SET jit = off";
     struct postgresql_parameters parameters;
     struct postgresql_problem problem;
     const char *hint = "";
