@@ -95,8 +95,8 @@ __attribute__((always_inline)) static inline void count(const struct query *quer
     struct query_counts *counts = &engine->counters->queries;
     uint16_t rcode = query->rcode;
 
-    if (UNLIKELY(rcode > 15 && !query->has_edns))
-        rcode = DNS_RCODE_SERVFAIL;
+    if (UNLIKELY(rcode > 15))
+        rcode = query->has_edns ? MIN(rcode, QUERY_RCODES - 1) : DNS_RCODE_SERVFAIL;
     query_counts_answered(counts, query->outcome, rcode);
     if (LIKELY(query->arrived == 0))
         engine->hits_of_turn += query->outcome == QUERYLOG_HIT;

@@ -86,11 +86,11 @@ NONNULL static inline void query_counts_received(struct query_counts *counts, un
                           memory_order_relaxed);
 }
 
-// A response went out.
+// A response went out. `rcode` is at most QUERY_RCODES - 1.
 NONNULL static inline void query_counts_answered(struct query_counts *counts, unsigned outcome,
                                                  uint16_t rcode)
 {
-    _Atomic uint64_t *count = &counts->responses[outcome][MIN(rcode, QUERY_RCODES - 1)];
+    _Atomic uint64_t *count = &counts->responses[outcome][rcode];
 
     atomic_store_explicit(count, atomic_load_explicit(count, memory_order_relaxed) + 1,
                           memory_order_relaxed);

@@ -128,7 +128,7 @@ static void test_queries_by_kind(void **state)
     query_counts_received(&counts, 0, false, 65535);
     query_counts_answered(&counts, 7, DNS_RCODE_SERVFAIL);
     query_counts_answered(&counts, 0, DNS_RCODE_BADCOOKIE);
-    query_counts_answered(&counts, 0, 4095);
+    query_counts_answered(&counts, 0, QUERY_RCODES - 1);
     query_counts_read(&counts, &sums);
     assert_int_equal(sums.queries[2][1][QUERY_TYPE_AAAA], 1);
     assert_int_equal(sums.queries[0][0][QUERY_TYPE_CAA], 1);
