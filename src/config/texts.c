@@ -23,7 +23,8 @@ static void print_listener_url(const void *at, char text[SCHEMA_TEXT_SIZE])
 
 const struct schema_text text_listener_url = {
     .expected = "a listen address such as dns://127.0.0.1:53",
-    .pattern = "^([A-Za-z]{3,5}://)?[\\[\\]0-9A-Za-z.:%*@_-]+(/.*)?$",
+    .pattern = "^([Hh][Tt][Tt][Pp][Ss]?://[\\[\\]0-9A-Za-z.:%*@_-]+([/{].*)?|"
+               "([A-Za-z]{3}://)?[\\[\\]0-9A-Za-z.:%*@_-]+)$",
     .parse = parse_listener_url,
     .print = print_listener_url,
 };

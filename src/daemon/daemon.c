@@ -604,13 +604,10 @@ static void abandon(struct daemon *daemon, struct reload *reload)
     free(reload->config);
 }
 
-// The key but for the file that it is from: without one it is another each time.
+// But for the key, which is another each time where there is no file with it.
 static bool is_other_query_log(const struct querylog_options *a, const struct querylog_options *b)
 {
-    struct querylog_options same_key = *a;
-
-    same_key.key = b->key;
-    return memcmp(&same_key, b, sizeof(same_key)) != 0;
+    return memcmp(a, b, offsetof(struct querylog_options, key)) != 0;
 }
 
 static void log_not_applied(const struct daemon *daemon, const struct reload *reload)

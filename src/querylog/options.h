@@ -50,9 +50,10 @@ struct querylog_options {
     enum querylog_clients clients;
     enum querylog_names names;
     char key_file[QUERYLOG_PATH_SIZE];     // for keyed and hash; "": a new key at each start
-    struct siphash_key key;                // from there, or at random; filled in by the daemon
     uint32_t sample;                       // one query in so many; 1: all
     uint64_t ring_size;                    // of each worker, in octets
     uint64_t queue_size;                   // of each sink, in octets
     char instance[QUERYLOG_INSTANCE_SIZE]; // who we are among many; "": the host name
+
+    struct siphash_key key; // from key_file, or at random; filled in by the daemon. The last
 };
