@@ -221,10 +221,9 @@ static void on_end(struct http_request *request)
 // The query is no more of use: its place is the answer's.
 static bool keep_answer(struct doh_request *doh, const uint8_t *message, size_t size)
 {
-    uint8_t *kept = doh->message;
-
     if (size > doh->capacity) {
-        kept = malloc(size);
+        uint8_t *kept = malloc(size);
+
         if (!kept)
             return false;
         doh_request_deinit(doh);

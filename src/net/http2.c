@@ -15,7 +15,7 @@
 // What all bodies that are not finished with may hold together.
 #define CONNECTION_WINDOW (2 * STREAM_WINDOW)
 
-static const char max_age[] = "max-age=";
+#define MAX_AGE "max-age="
 
 // The credit for frames that ask for nothing. A browser that cancels what it asked sends one reset
 // a request; nobody pings more than once in a few seconds.
@@ -261,7 +261,7 @@ void http2_respond(struct http2 *http, struct http_request *request)
     const struct http_response *response = &request->response;
     const nghttp2_data_provider body = {.source.ptr = request, .read_callback = read_body};
     char status[HTTP_NUMBER_SIZE], length[HTTP_NUMBER_SIZE];
-    char cache[sizeof(max_age) + HTTP_NUMBER_SIZE];
+    char cache[sizeof(MAX_AGE) + HTTP_NUMBER_SIZE] = MAX_AGE;
     nghttp2_nv fields[6];
     size_t count = 0, size;
 
@@ -274,8 +274,7 @@ void http2_respond(struct http2 *http, struct http_request *request)
     size = http_number_to_text(length, response->body_size);
     fields[count++] = pair("content-length", length, size, 0);
     if (response->has_max_age) {
-        memcpy(cache, max_age, strlen(max_age));
-        size = strlen(max_age) + http_number_to_text(cache + strlen(max_age), response->max_age);
+        size = strlen(MAX_AGE) + http_number_to_text(cache + strlen(MAX_AGE), response->max_age);
         fields[count++] = pair("cache-control", cache, size, 0);
     }
     if (response->allow)

@@ -159,7 +159,9 @@ static void pop(struct querylog_outlet *outlet)
 // Under the lock, which is released meanwhile: gives the sink the first batch. False: not now.
 static bool write_first(struct querylog_outlet *outlet)
 {
-    struct querylog_batch *batch = list_first(&outlet->queue, struct queued, node)->batch;
+    // The analyzer takes one that was popped before for the first.
+    const struct queued *first = list_first(&outlet->queue, struct queued, node);
+    struct querylog_batch *batch = first->batch; // NOLINT(clang-analyzer-unix.Malloc)
     const struct querylog_entry *entries;
     size_t count;
     int err;
@@ -167,7 +169,7 @@ static bool write_first(struct querylog_outlet *outlet)
     entries = querylog_batch_entries(batch, &count);
     pthread_mutex_unlock(&outlet->lock);
     err = outlet->ops->write(outlet->sink, entries, count);
-    pthread_mutex_lock(&outlet->lock);
+    pthread_mutex_lock(&outlet->lock); // only this thread takes from the queue
     outlet->failing = err != E_OK;
     if (err == E_AGAIN)
         return false;

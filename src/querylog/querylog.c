@@ -50,7 +50,7 @@ static int make_rings(struct querylog *querylog, unsigned workers)
 {
     const struct querylog_options *options = &querylog->options;
 
-    querylog->rings = calloc(workers, sizeof(querylog->rings[0]));
+    querylog->rings = calloc(workers, sizeof(struct querylog_ring *));
     if (!querylog->rings)
         return E_NOMEM;
     querylog->ring_count = workers;
