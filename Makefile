@@ -17,7 +17,7 @@ demo: ## show it working: a private resolver, sotto in front, real queries; no i
 	@$(MAKE) --no-print-directory build
 	@scripts/demo
 
-test: ## run all tests; T=pattern for some of them, SLOW=1 for slow ones too, FUZZ_SECONDS=12
+test: ## run all tests; T=pattern for some of them, SLOW=1 for slow ones too, FUZZ_SECONDS=8
 	@$(INSTALL_DEPENDENCIES) build demo test
 	@T='$(T)' SLOW='$(SLOW)' STAGES='$(STAGES)' FUZZ_SECONDS='$(FUZZ_SECONDS)' scripts/run-tests
 

@@ -22,7 +22,7 @@ void config_sink_defaults(void *sink)
     struct querylog_sink_options *options = sink;
 
     memset(options, 0, sizeof(*options));
-    options->max_age = 30 * (86400 * USEC_SEC);             // a month's bills and questions
+    options->max_age = 30 * (86400 * USEC_SEC);           // a month's bills and questions
     options->max_size = UINT64_C(4) * 1024 * 1024 * 1024; // some 20 million records
 }
 

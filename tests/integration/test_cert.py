@@ -22,6 +22,8 @@ from lib.certs import DAY, Authority, Identity
 from lib.clients import ask, assert_own_answer
 from lib.run_once import binary_of, run_to_end
 
+pytestmark = pytest.mark.single_threaded
+
 NAMES = ["dns.home.arpa", "*.dns.home.arpa", "192.168.1.2", "fd00::2"]
 FILES = ["ca-key.pem", "ca.pem", "cert.pem", "key.pem"]
 HOUR = datetime.timedelta(hours=1)

@@ -6,6 +6,8 @@ import yaml
 from lib.clients import ask, assert_own_answer
 from lib.run_once import binary_of, run_to_end
 
+pytestmark = pytest.mark.single_threaded
+
 
 @pytest.fixture
 def run(request):

@@ -13,6 +13,8 @@ import yaml
 from lib.sotto_process import sanitizer_environment
 from lib.timing import scaled
 
+pytestmark = pytest.mark.single_threaded
+
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 
 

@@ -10,6 +10,8 @@ import yaml
 from lib.admin import LISTEN, Metrics, promtool
 from lib.clients import ask
 
+pytestmark = pytest.mark.single_threaded
+
 DEPLOY = Path(__file__).resolve().parents[2] / "deploy"
 ALERTS = DEPLOY / "prometheus" / "alerts.yml"
 DASHBOARD = DEPLOY / "grafana" / "sotto.json"

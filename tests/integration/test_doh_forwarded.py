@@ -21,6 +21,8 @@ from lib.http_clients import (
 )
 from lib.run_once import binary_of, run_to_end
 
+pytestmark = pytest.mark.single_threaded
+
 PROXY, INNER, STRANGER = "127.0.0.2", "127.0.0.5", "127.0.0.3"
 FRIEND, FRIEND6 = "192.0.2.7", "2001:db8::7"
 FOE, FOE6 = "192.0.2.8", "2001:db8::8"

@@ -24,6 +24,8 @@ from lib.http_clients import (
 )
 from lib.timing import Deadline, scaled, variant, wait_until
 
+pytestmark = pytest.mark.single_threaded
+
 NAME = "www.example.test"
 QUERY = wire.query(NAME)
 TARGET = get(QUERY).target.encode()

@@ -15,6 +15,8 @@ import pytest
 from lib.run_once import binary_of, run_to_end
 from lib.timing import scaled
 
+pytestmark = pytest.mark.single_threaded
+
 A, AAAA, HTTPS = 1, 28, 65
 HIT, MISS, STALE, REFUSED, ERROR = 0, 1, 3, 5, 7
 UDP, TLS, OVER_HTTPS = 0, 2, 3

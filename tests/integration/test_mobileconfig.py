@@ -11,6 +11,8 @@ from cryptography.hazmat.primitives import serialization
 from lib.certs import DAY
 from lib.run_once import binary_of, run_to_end
 
+pytestmark = pytest.mark.single_threaded
+
 DNS, ROOT = "com.apple.dnsSettings.managed", "com.apple.security.root"
 
 

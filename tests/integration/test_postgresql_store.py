@@ -6,7 +6,10 @@ from lib import postgresql
 from lib.postgresql import AGAIN, PASSWORD, SYSTEM
 from lib.timing import scaled, wait_until
 
-pytestmark = pytest.mark.skipif(not postgresql.programs(), reason="needs PostgreSQL's server")
+pytestmark = [
+    pytest.mark.skipif(not postgresql.programs(), reason="needs PostgreSQL's server"),
+    pytest.mark.single_threaded,
+]
 
 NOON = 1769860800 * 10**6  # 2026-01-31 12:00 UTC
 OUTCOMES = ["hit", "miss", "joined", "stale", "local", "refused", "limited", "error"]
