@@ -6,7 +6,7 @@ from lib.admin import LISTEN, address_of
 from lib.clients import Address, ask
 from lib.ports import own_address
 from lib.run_once import binary_of, run_to_end
-from lib.timing import within
+from lib.timing import wait_until, within
 
 
 @pytest.fixture
@@ -36,7 +36,8 @@ def test_by_the_file(server, forward, check):
     code, words = check("-c", str(sotto.config_path))
     assert code == 1 and "not ready: no upstream is usable" in words
     server.come_back()
-    assert check("-c", str(sotto.config_path)) == (0, "ready")
+    # It is tried again when its back-off is over.
+    wait_until(lambda: check("-c", str(sotto.config_path)) == (0, "ready"), 5, "ready again")
     sotto.stop()
     code, words = check("-c", str(sotto.config_path))
     assert code == 1 and f"cannot reach {host}:{port}: Connection refused" in words
@@ -64,7 +65,7 @@ def test_by_the_control_socket(server, forward, check):
     code, words = check(**environment)
     assert code == 1 and f"no upstream is usable: {server.url}" in words
     server.come_back()
-    assert check(**environment) == (0, "ready")
+    wait_until(lambda: check(**environment) == (0, "ready"), 5, "ready again")
 
 
 @pytest.mark.parametrize("scheme", ["udp", "tcp"])
