@@ -4,8 +4,9 @@
 #include <string.h>
 #include <time.h>
 
-#include "base/utf8.h"
+#include "base/json.h"
 #include "dns/tables.h"
+#include "querylog/text.h"
 
 #define RESET "\33[0m"
 #define DIM "\33[2m"
@@ -23,37 +24,6 @@ static void print_plain(FILE *out, const char *text, int width)
     }
     if (used < width)
         fprintf(out, "%*s", width - used, "");
-}
-
-// ---- JSON: an object a line
-
-static void print_json_text(FILE *out, const char *text)
-{
-    fputc('"', out);
-    while (*text) {
-        size_t length = utf8_printable_length(text);
-
-        if (length > 1)
-            fwrite(text, 1, length, out);
-        else if (length == 0)
-            fprintf(out, (unsigned char)*text < 0x80 ? "\\u%04x" : "\\ufffd", (unsigned char)*text);
-        else if (strchr("\"\\", *text))
-            fprintf(out, "\\%c", *text);
-        else if (strchr("<>&'", *text)) // so that it is no markup, wherever it is pasted
-            fprintf(out, "\\u%04x", *text);
-        else
-            fputc(*text, out);
-        text += MAX(length, 1);
-    }
-    fputc('"', out);
-}
-
-static void json_member(FILE *out, const char *key, const char *text)
-{
-    if (!*text)
-        return;
-    fprintf(out, ",\"%s\":", key);
-    print_json_text(out, text);
 }
 
 // ---- CSV (RFC 4180)
@@ -77,18 +47,6 @@ static void csv_text(FILE *out, const char *text)
 
 // ---- Values
 
-// "2026-01-31T12:00:00.000000Z"
-static void print_utc(FILE *out, uint64_t time)
-{
-    time_t seconds = (time_t)(time / USEC_SEC);
-    struct tm tm = {.tm_year = 0};
-    char text[32];
-
-    gmtime_r(&seconds, &tm);
-    strftime(text, sizeof(text), "%Y-%m-%dT%H:%M:%S", &tm);
-    fprintf(out, "%s.%06" PRIu64 "Z", text, time % USEC_SEC);
-}
-
 static void print_local(FILE *out, uint64_t time)
 {
     time_t seconds = (time_t)(time / USEC_SEC);
@@ -110,26 +68,6 @@ static const char *latency_text(uint64_t latency, char text[LATENCY_TEXT_SIZE])
         snprintf(text, LATENCY_TEXT_SIZE, "%.1f ms", (double)latency / 1e3);
     else
         snprintf(text, LATENCY_TEXT_SIZE, "%.2f s", (double)latency / 1e6);
-    return text;
-}
-
-static const char *rcode_text(uint16_t rcode, char text[DNS_NUMBER_TEXT_MAX])
-{
-    const char *name = dns_rcode_name(rcode);
-
-    if (name)
-        return name;
-    snprintf(text, DNS_NUMBER_TEXT_MAX, "RCODE%u", rcode);
-    return text;
-}
-
-static const char *class_text(uint16_t class, char text[DNS_NUMBER_TEXT_MAX])
-{
-    const char *name = dns_class_name(class);
-
-    if (name)
-        return name;
-    snprintf(text, DNS_NUMBER_TEXT_MAX, "CLASS%u", class);
     return text;
 }
 
@@ -163,52 +101,59 @@ static const struct {
     {QUERYLOG_RESUMED, "resumed"}, {QUERYLOG_QUERY_AD, "query_ad"},
 };
 
+static void text_if_any(struct json *json, const char *key, const char *text)
+{
+    if (*text)
+        json_text(json, key, text);
+}
+
 static void row_as_json(FILE *out, const struct store_row *row)
 {
-    char type[DNS_NUMBER_TEXT_MAX], rcode[DNS_NUMBER_TEXT_MAX], class[DNS_NUMBER_TEXT_MAX];
-    bool comma = false;
+    char time[QUERYLOG_TIME_TEXT_MAX], text[DNS_NUMBER_TEXT_MAX], version[8];
+    struct json json = {.out = out, .one_line = true};
 
-    fprintf(out, "{\"id\":%" PRIu64 ",\"time\":\"", row->id);
-    print_utc(out, row->time);
-    fputc('"', out);
-    json_member(out, "instance", row->instance);
-    json_member(out, "client", row->client);
+    json_open(&json, NULL, '{');
+    json_uint(&json, "id", row->id);
+    json_text(&json, "time", querylog_time_text(row->time, time));
+    text_if_any(&json, "instance", row->instance);
+    text_if_any(&json, "client", row->client);
     if (row->client_port != 0)
-        fprintf(out, ",\"client_port\":%u", row->client_port);
-    json_member(out, "transport", querylog_transport_name(row->transport));
-    fputs(",\"name\":", out);
-    print_json_text(out, row->name);
-    json_member(out, "type", dns_type_text(row->type, type));
-    json_member(out, "class", class_text(row->class, class));
-    json_member(out, "outcome", querylog_outcome_name(row->outcome));
-    json_member(out, "rcode", rcode_text(row->rcode, rcode));
+        json_uint(&json, "client_port", row->client_port);
+    json_text(&json, "transport", querylog_transport_name(row->transport));
+    json_text(&json, "name", row->name);
+    json_text(&json, "type", dns_type_text(row->type, text));
+    json_text(&json, "class", dns_class_text(row->class, text));
+    json_text(&json, "outcome", querylog_outcome_name(row->outcome));
+    json_text(&json, "rcode", dns_rcode_text(row->rcode, text));
     if (row->ede != QUERYLOG_NO_EDE)
-        fprintf(out, ",\"ede\":%d", row->ede);
-    fprintf(out, ",\"latency_us\":%" PRIu32, row->latency);
-    json_member(out, "upstream", row->upstream);
-    json_member(out, "upstream_address", row->upstream_address);
+        json_uint(&json, "ede", (uint16_t)row->ede);
+    json_uint(&json, "latency_us", row->latency);
+    text_if_any(&json, "upstream", row->upstream);
+    text_if_any(&json, "upstream_address", row->upstream_address);
     if (*row->upstream)
-        fprintf(out, ",\"upstream_latency_us\":%" PRIu32, row->upstream_latency);
-    fprintf(out, ",\"attempts\":%u,\"query_size\":%u,\"reply_size\":%u,\"message_id\":%u",
-            row->attempts, row->query_size, row->reply_size, row->message_id);
-    if (row->tls_version != 0)
-        fprintf(out, ",\"tls_version\":\"1.%u\"", row->tls_version % 10U);
-    fputs(",\"flags\":[", out);
-    for (size_t i = 0; i < ARRAY_LEN(flags); i++) {
-        if (!(row->flags & flags[i].flag))
-            continue;
-        fprintf(out, "%s\"%s\"", comma ? "," : "", flags[i].text);
-        comma = true;
+        json_uint(&json, "upstream_latency_us", row->upstream_latency);
+    json_uint(&json, "attempts", row->attempts);
+    json_uint(&json, "query_size", row->query_size);
+    json_uint(&json, "reply_size", row->reply_size);
+    json_uint(&json, "message_id", row->message_id);
+    if (row->tls_version != 0) {
+        snprintf(version, sizeof(version), "1.%u", row->tls_version % 10U);
+        json_text(&json, "tls_version", version);
     }
-    fputs("]}\n", out);
+    json_open(&json, "flags", '[');
+    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
+        if (row->flags & flags[i].flag)
+            json_text(&json, NULL, flags[i].text);
+    json_close(&json, ']');
+    json_close(&json, '}');
+    fputc('\n', out);
 }
 
 static void row_as_csv(FILE *out, const struct store_row *row)
 {
-    char text[DNS_NUMBER_TEXT_MAX];
+    char text[DNS_NUMBER_TEXT_MAX], time[QUERYLOG_TIME_TEXT_MAX];
 
-    fprintf(out, "%" PRIu64 ",", row->id);
-    print_utc(out, row->time);
+    fprintf(out, "%" PRIu64 ",%s", row->id, querylog_time_text(row->time, time));
     csv_text(out, row->instance);
     csv_text(out, row->client);
     fprintf(out, ",%u", row->client_port);
@@ -216,7 +161,7 @@ static void row_as_csv(FILE *out, const struct store_row *row)
     csv_text(out, row->name);
     csv_text(out, dns_type_text(row->type, text));
     csv_text(out, querylog_outcome_name(row->outcome));
-    csv_text(out, rcode_text(row->rcode, text));
+    csv_text(out, dns_rcode_text(row->rcode, text));
     fputc(',', out);
     if (row->ede != QUERYLOG_NO_EDE)
         fprintf(out, "%d", row->ede);
@@ -239,7 +184,7 @@ static void row_as_table(const struct log_print *print, const struct store_row *
     print_plain(out, *row->client ? row->client : "-", 15);
     fprintf(out, "  %-5s  %-8s  %s%-7s  %-8s%s  %8s  ", querylog_transport_name(row->transport),
             dns_type_text(row->type, type), colour, querylog_outcome_name(row->outcome),
-            rcode_text(row->rcode, rcode), *colour ? RESET : "",
+            dns_rcode_text(row->rcode, rcode), *colour ? RESET : "",
             latency_text(row->latency, latency));
     print_plain(out, *row->name ? row->name : "-", 0);
     if (*row->upstream) {
@@ -289,11 +234,15 @@ void log_print_top(const struct log_print *print, const struct store_top *top, u
     FILE *out = print->out;
 
     if (print->format == LOG_PRINT_JSON) {
-        fputs("{\"text\":", out);
-        print_json_text(out, top->text);
-        fprintf(out,
-                ",\"count\":%" PRIu64 ",\"errors\":%" PRIu64 ",\"mean_latency_us\":%" PRIu64 "}\n",
-                top->count, top->errors, top->mean_latency);
+        struct json json = {.out = out, .one_line = true};
+
+        json_open(&json, NULL, '{');
+        json_text(&json, "text", top->text);
+        json_uint(&json, "count", top->count);
+        json_uint(&json, "errors", top->errors);
+        json_uint(&json, "mean_latency_us", top->mean_latency);
+        json_close(&json, '}');
+        fputc('\n', out);
     } else if (print->format == LOG_PRINT_CSV) {
         fprintf(out, "%" PRIu64 ",%" PRIu64 ",%" PRIu64, top->count, top->errors,
                 top->mean_latency);

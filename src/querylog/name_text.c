@@ -1,9 +1,11 @@
 #include "querylog/name_text.h"
 
-#include <arpa/inet.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/socket.h>
+
+#include "querylog/text.h"
 
 size_t querylog_name_text(const struct querylog_entry *entry, char text[QUERYLOG_NAME_TEXT_SIZE])
 {
@@ -61,38 +63,23 @@ size_t querylog_name_key_of(const uint8_t *name, char key[QUERYLOG_NAME_TEXT_SIZ
     return used;
 }
 
-// Without the port. Returns the length; 0 for none.
-static size_t ip_text(const struct querylog_address *address, char text[QUERYLOG_CLIENT_TEXT_SIZE])
-{
-    *text = '\0';
-    if (address->family != AF_INET && address->family != AF_INET6)
-        return 0;
-    inet_ntop(address->family, address->octets, text, QUERYLOG_CLIENT_TEXT_SIZE);
-    return strlen(text);
-}
-
 size_t querylog_client_text(const struct querylog_entry *entry,
                             char text[QUERYLOG_CLIENT_TEXT_SIZE])
 {
-    const struct querylog_address *client = &entry->record.client;
-    size_t length = ip_text(client, text);
-
-    if (length == 0 && entry->client_key != 0)
+    querylog_address_text(&entry->record.client, text);
+    if (!*text && entry->client_key != 0)
         return (size_t)snprintf(text, QUERYLOG_CLIENT_TEXT_SIZE, "key %016" PRIx64,
                                 entry->client_key);
-    if (length > 0 && client->length > 0)
-        length += (size_t)snprintf(text + length, QUERYLOG_CLIENT_TEXT_SIZE - length, "/%u",
-                                   client->length);
-    return length;
+    return strlen(text);
 }
 
 size_t querylog_endpoint_text(const struct querylog_address *address,
                               char text[QUERYLOG_CLIENT_TEXT_SIZE])
 {
-    char ip[QUERYLOG_CLIENT_TEXT_SIZE];
+    char ip[QUERYLOG_ADDRESS_TEXT_MAX];
 
     *text = '\0';
-    if (ip_text(address, ip) == 0)
+    if (!*querylog_address_text(address, ip))
         return 0;
     return (size_t)snprintf(text, QUERYLOG_CLIENT_TEXT_SIZE,
                             address->family == AF_INET6 ? "[%.46s]:%u" : "%.46s:%u", ip,
