@@ -9,47 +9,85 @@ enum { ENTRIES_MAX = 2048, OCTETS_MAX = 256 * 1024 };
 
 struct querylog_batch {
     atomic_uint refs;
+    size_t size; // of all of it
+    size_t count;
+    struct querylog_entry entries[]; // then the octets that they point to
+};
+
+struct querylog_builder {
     size_t count;
     size_t used;
     struct querylog_entry entries[ENTRIES_MAX];
     uint8_t octets[OCTETS_MAX];
 };
 
-struct querylog_batch *querylog_batch_new(void)
+struct querylog_builder *querylog_builder_new(void)
 {
-    // Most of it is not touched where little is asked.
-    struct querylog_batch *batch = malloc(sizeof(*batch));
+    struct querylog_builder *builder = malloc(sizeof(*builder));
 
-    if (!batch)
-        return NULL;
-    atomic_init(&batch->refs, 1);
-    batch->count = batch->used = 0;
-    return batch;
+    if (builder)
+        builder->count = builder->used = 0;
+    return builder;
 }
 
-static const void *copy(struct querylog_batch *batch, const void *bytes, size_t size)
+void querylog_builder_free(struct querylog_builder *builder)
 {
-    uint8_t *to = batch->octets + batch->used;
+    free(builder);
+}
+
+size_t querylog_builder_count(const struct querylog_builder *builder)
+{
+    return builder->count;
+}
+
+static const void *copy(struct querylog_builder *builder, const void *bytes, size_t size)
+{
+    uint8_t *to = builder->octets + builder->used;
 
     if (size > 0)
         memcpy(to, bytes, size);
-    batch->used += size;
+    builder->used += size;
     return to;
 }
 
-bool querylog_batch_add(struct querylog_batch *batch, const struct querylog_entry *entry)
+bool querylog_builder_add(struct querylog_builder *builder, const struct querylog_entry *entry)
 {
     size_t size = (size_t)entry->name_size + entry->upstream_url_size + entry->reply_message_size;
-    struct querylog_entry *to = &batch->entries[batch->count];
+    struct querylog_entry *to;
 
-    if (batch->count == ENTRIES_MAX || size > OCTETS_MAX - batch->used)
+    if (builder->count == ENTRIES_MAX || size > OCTETS_MAX - builder->used)
         return false;
+    to = &builder->entries[builder->count++];
     *to = *entry;
-    to->name = copy(batch, entry->name, entry->name_size);
-    to->upstream_url = copy(batch, entry->upstream_url, entry->upstream_url_size);
-    to->reply = copy(batch, entry->reply, entry->reply_message_size);
-    batch->count++;
+    to->name = copy(builder, entry->name, entry->name_size);
+    to->upstream_url = copy(builder, entry->upstream_url, entry->upstream_url_size);
+    to->reply = copy(builder, entry->reply, entry->reply_message_size);
     return true;
+}
+
+struct querylog_batch *querylog_builder_take(struct querylog_builder *builder)
+{
+    size_t entries_size = builder->count * sizeof(builder->entries[0]);
+    size_t size = sizeof(struct querylog_batch) + entries_size + builder->used;
+    struct querylog_batch *batch = malloc(size);
+    const uint8_t *from = builder->octets, *to;
+
+    if (batch) {
+        atomic_init(&batch->refs, 1);
+        batch->size = size;
+        batch->count = builder->count;
+        memcpy(batch->entries, builder->entries, entries_size);
+        to = memcpy((uint8_t *)batch->entries + entries_size, from, builder->used);
+        for (size_t i = 0; i < batch->count; i++) {
+            struct querylog_entry *entry = &batch->entries[i];
+
+            entry->name = to + (entry->name - from);
+            entry->upstream_url = (const char *)to + ((const uint8_t *)entry->upstream_url - from);
+            entry->reply = to + (entry->reply - from);
+        }
+    }
+    builder->count = builder->used = 0;
+    return batch;
 }
 
 struct querylog_batch *querylog_batch_ref(struct querylog_batch *batch)
@@ -73,5 +111,5 @@ const struct querylog_entry *querylog_batch_entries(const struct querylog_batch 
 
 size_t querylog_batch_size(const struct querylog_batch *batch)
 {
-    return batch->count * sizeof(batch->entries[0]) + batch->used;
+    return batch->size;
 }

@@ -1,18 +1,26 @@
-// Records that go to the sinks together: made by the collector, then immutable, shared by all
-// sinks' threads, and freed by the last.
+// Records that go to the sinks together: put together by the collector, then immutable, shared by
+// all sinks' threads, and freed by the last.
 #pragma once
 
 #include "base/compiler.h"
 #include "querylog/record.h"
 
 struct querylog_batch;
+struct querylog_builder;
 
-// Empty, with room for so much. NULL out of memory.
-NODISCARD struct querylog_batch *querylog_batch_new(void);
+// One thread. NULL out of memory.
+NODISCARD struct querylog_builder *querylog_builder_new(void);
+void querylog_builder_free(struct querylog_builder *builder);
 
-// Copies the entry with all that it points to. False: there is no room for it.
-NONNULL NODISCARD bool querylog_batch_add(struct querylog_batch *batch,
-                                          const struct querylog_entry *entry);
+// Copies the entry with all that it points to. False: it is full, and to be taken first.
+NONNULL NODISCARD bool querylog_builder_add(struct querylog_builder *builder,
+                                            const struct querylog_entry *entry);
+
+NONNULL size_t querylog_builder_count(const struct querylog_builder *builder);
+
+// What was added since the last time, in no more memory than it needs, since it may wait for long;
+// the builder is empty afterwards. NULL out of memory.
+NONNULL NODISCARD struct querylog_batch *querylog_builder_take(struct querylog_builder *builder);
 
 NONNULL struct querylog_batch *querylog_batch_ref(struct querylog_batch *batch);
 void querylog_batch_unref(struct querylog_batch *batch);

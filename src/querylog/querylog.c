@@ -33,7 +33,7 @@ struct querylog {
     bool ending; // under the lock
 
     // The collector's.
-    struct querylog_batch *batch;
+    struct querylog_builder *builder;
     uint64_t dropped_said;
     atomic_uint_fast64_t lost; // records, for want of memory
 };
@@ -83,7 +83,8 @@ struct querylog *querylog_new(const struct querylog_options *options, unsigned w
     pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
     pthread_cond_init(&querylog->changed, &attributes);
     pthread_condattr_destroy(&attributes);
-    if (make_rings(querylog, workers) != E_OK)
+    querylog->builder = querylog_builder_new();
+    if (!querylog->builder || make_rings(querylog, workers) != E_OK)
         goto fail;
     for (uint32_t i = 0; i < options->sink_count; i++) {
         querylog->outlets[i] = querylog_outlet_open(&querylog->options.sinks[i], querylog->instance,
@@ -101,14 +102,26 @@ fail:
 
 // ---- The collector
 
+static void lose(struct querylog *querylog, size_t count)
+{
+    atomic_fetch_add_explicit(&querylog->lost, count, memory_order_relaxed);
+}
+
 static void hand_on(struct querylog *querylog)
 {
-    if (!querylog->batch)
+    size_t count = querylog_builder_count(querylog->builder);
+    struct querylog_batch *batch;
+
+    if (count == 0)
         return;
+    batch = querylog_builder_take(querylog->builder);
+    if (!batch) {
+        lose(querylog, count);
+        return;
+    }
     for (unsigned i = 0; i < querylog->outlet_count; i++)
-        querylog_outlet_give(querylog->outlets[i], querylog->batch);
-    querylog_batch_unref(querylog->batch);
-    querylog->batch = NULL;
+        querylog_outlet_give(querylog->outlets[i], batch);
+    querylog_batch_unref(batch);
 }
 
 static void take(struct querylog *querylog, struct querylog_entry *entry)
@@ -116,12 +129,11 @@ static void take(struct querylog *querylog, struct querylog_entry *entry)
     const struct querylog_options *options = &querylog->options;
 
     querylog_hide(entry, options->clients, options->names, &options->key);
-    if (querylog->batch && querylog_batch_add(querylog->batch, entry))
+    if (querylog_builder_add(querylog->builder, entry))
         return;
     hand_on(querylog);
-    querylog->batch = querylog_batch_new();
-    if (!querylog->batch || !querylog_batch_add(querylog->batch, entry))
-        atomic_fetch_add_explicit(&querylog->lost, 1, memory_order_relaxed);
+    if (!querylog_builder_add(querylog->builder, entry))
+        lose(querylog, 1);
 }
 
 static void collect(struct querylog *querylog)
@@ -235,6 +247,7 @@ void querylog_free(struct querylog *querylog)
     for (unsigned i = 0; i < querylog->ring_count; i++)
         querylog_ring_free(querylog->rings[i]);
     free(querylog->rings);
+    querylog_builder_free(querylog->builder);
     pthread_cond_destroy(&querylog->changed);
     pthread_mutex_destroy(&querylog->lock);
     free(querylog);

@@ -12,6 +12,7 @@
 #include <cmocka.h>
 
 #include "base/error.h"
+#include "querylog/batch.h"
 #include "querylog/outlet.h"
 #include "querylog/privacy.h"
 #include "querylog/ring.h"
@@ -184,6 +185,31 @@ static void test_privacy(void **state)
     assert_int_equal(entry.reply_message_size, 0);
 }
 
+// What waits for a store that is gone takes the room that is counted: hours of it, a few at a time.
+static void test_a_batch_takes_no_more_than_it_needs(void **state)
+{
+    struct querylog_builder *builder = querylog_builder_new();
+    const struct querylog_entry entry = entry_of(7), *entries;
+    struct querylog_batch *batch;
+    size_t count, added = 0;
+
+    assert_true(querylog_builder_add(builder, &entry));
+    batch = querylog_builder_take(builder);
+    assert_int_equal(querylog_builder_count(builder), 0);
+    assert_in_range(querylog_batch_size(batch), sizeof(entry), sizeof(entry) + 128);
+    // It has its own copy of all.
+    while (querylog_builder_add(builder, &entry))
+        added++;
+    entries = querylog_batch_entries(batch, &count);
+    assert_int_equal(count, 1);
+    assert_int_equal(entries[0].record.id, 7);
+    assert_int_equal(entries[0].name_size, sizeof(name));
+    assert_memory_equal(entries[0].name, name, sizeof(name));
+    assert_in_range(added, 1000, 10000);
+    querylog_batch_unref(batch);
+    querylog_builder_free(builder);
+}
+
 static void test_what_cannot_be_opened(void **state)
 {
     struct querylog_options options = options_of();
@@ -209,6 +235,7 @@ int main(void)
         cmocka_unit_test(test_all_of_all_workers),
         cmocka_unit_test(test_what_is_hidden_gets_nowhere),
         cmocka_unit_test(test_privacy),
+        cmocka_unit_test(test_a_batch_takes_no_more_than_it_needs),
         cmocka_unit_test(test_what_cannot_be_opened),
         cmocka_unit_test(test_schemes),
     };
