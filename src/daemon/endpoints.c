@@ -51,6 +51,12 @@ void endpoint_free(struct endpoint *endpoint)
     free(endpoint);
 }
 
+void endpoints_free(struct list *endpoints)
+{
+    for (struct list *node; (node = list_pop(endpoints));)
+        endpoint_free(list_entry(node, struct endpoint, node));
+}
+
 bool endpoint_needs_only_v6(const struct listener_options *options,
                             const struct listener_address *wanted)
 {

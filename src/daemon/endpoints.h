@@ -55,6 +55,8 @@ NONNULL int endpoint_tls_place(const struct listener_options *options,
 
 // Closes what was not handed over. The endpoint must be in no list.
 NONNULL void endpoint_free(struct endpoint *endpoint);
+// All of a list, which is empty then.
+NONNULL void endpoints_free(struct list *endpoints);
 
 // Whether `wanted` is [::1] and 127.0.0.1 is listened on by the same port: a machine whose IPv6 is
 // off then loses nothing but what it does not have.
