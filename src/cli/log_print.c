@@ -90,23 +90,13 @@ static const char *outcome_colour(unsigned outcome)
 
 // ---- Rows
 
-static const struct {
-    uint16_t flag;
-    const char *text;
-} flags[] = {
-    {QUERYLOG_RD, "rd"},           {QUERYLOG_CD, "cd"},
-    {QUERYLOG_DO, "do"},           {QUERYLOG_EDNS, "edns"},
-    {QUERYLOG_PADDED, "padded"},   {QUERYLOG_AD, "ad"},
-    {QUERYLOG_TC, "tc"},           {QUERYLOG_SILENCE, "silence"},
-    {QUERYLOG_RESUMED, "resumed"}, {QUERYLOG_QUERY_AD, "query_ad"},
-};
-
 static void text_if_any(struct json *json, const char *key, const char *text)
 {
     if (*text)
         json_text(json, key, text);
 }
 
+// With the keys of the sink for JSON lines; what is not known is left out.
 static void row_as_json(FILE *out, const struct store_row *row)
 {
     char time[QUERYLOG_TIME_TEXT_MAX], text[DNS_NUMBER_TEXT_MAX], version[8];
@@ -118,7 +108,7 @@ static void row_as_json(FILE *out, const struct store_row *row)
     text_if_any(&json, "instance", row->instance);
     text_if_any(&json, "client", row->client);
     if (row->client_port != 0)
-        json_uint(&json, "client_port", row->client_port);
+        json_uint(&json, "port", row->client_port);
     json_text(&json, "transport", querylog_transport_name(row->transport));
     json_text(&json, "name", row->name);
     json_text(&json, "type", dns_type_text(row->type, text));
@@ -127,23 +117,24 @@ static void row_as_json(FILE *out, const struct store_row *row)
     json_text(&json, "rcode", dns_rcode_text(row->rcode, text));
     if (row->ede != QUERYLOG_NO_EDE)
         json_uint(&json, "ede", (uint16_t)row->ede);
-    json_uint(&json, "latency_us", row->latency);
+    json_seconds(&json, "latency_seconds", row->latency);
     text_if_any(&json, "upstream", row->upstream);
     text_if_any(&json, "upstream_address", row->upstream_address);
     if (*row->upstream)
-        json_uint(&json, "upstream_latency_us", row->upstream_latency);
+        json_seconds(&json, "upstream_latency_seconds", row->upstream_latency);
     json_uint(&json, "attempts", row->attempts);
     json_uint(&json, "query_size", row->query_size);
     json_uint(&json, "reply_size", row->reply_size);
     json_uint(&json, "message_id", row->message_id);
     if (row->tls_version != 0) {
         snprintf(version, sizeof(version), "1.%u", row->tls_version % 10U);
-        json_text(&json, "tls_version", version);
+        json_text(&json, "tls", version);
+        json_bool(&json, "tls_resumed", row->flags & QUERYLOG_RESUMED);
     }
     json_open(&json, "flags", '[');
-    for (size_t i = 0; i < ARRAY_LEN(flags); i++)
-        if (row->flags & flags[i].flag)
-            json_text(&json, NULL, flags[i].text);
+    for (size_t i = 0; i < QUERYLOG_FLAG_NAMES; i++)
+        if (row->flags & querylog_flag_names[i].flag)
+            json_text(&json, NULL, querylog_flag_names[i].name);
     json_close(&json, ']');
     json_close(&json, '}');
     fputc('\n', out);
@@ -240,7 +231,7 @@ void log_print_top(const struct log_print *print, const struct store_top *top, u
         json_text(&json, "text", top->text);
         json_uint(&json, "count", top->count);
         json_uint(&json, "errors", top->errors);
-        json_uint(&json, "mean_latency_us", top->mean_latency);
+        json_seconds(&json, "mean_latency_seconds", top->mean_latency);
         json_close(&json, '}');
         fputc('\n', out);
     } else if (print->format == LOG_PRINT_CSV) {

@@ -10,6 +10,14 @@
 
 #define SECONDS_MAX INT64_C(253402300799) // 9999-12-31T23:59:59Z
 
+const struct querylog_flag_name querylog_flag_names[QUERYLOG_FLAG_NAMES] = {
+    {QUERYLOG_RD, "rd"},           {QUERYLOG_QUERY_AD, "query-ad"},
+    {QUERYLOG_CD, "cd"},           {QUERYLOG_DO, "do"},
+    {QUERYLOG_EDNS, "edns"},       {QUERYLOG_PADDED, "padded"},
+    {QUERYLOG_AD, "ad"},           {QUERYLOG_TC, "tc"},
+    {QUERYLOG_SILENCE, "silence"},
+};
+
 const char *querylog_address_text(const struct querylog_address *address,
                                   char text[QUERYLOG_ADDRESS_TEXT_MAX])
 {

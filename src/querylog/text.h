@@ -11,6 +11,13 @@
 // "2024-01-31T23:59:59.123456Z" and the NUL; years have four digits until 9999.
 #define QUERYLOG_TIME_TEXT_MAX 28
 
+// The flags of a record by name, but for QUERYLOG_RESUMED, which is of the upstream.
+#define QUERYLOG_FLAG_NAMES 9
+extern const struct querylog_flag_name {
+    uint16_t flag;
+    const char *name;
+} querylog_flag_names[QUERYLOG_FLAG_NAMES];
+
 // The address without its port: "192.0.2.1"; "192.0.2.0/24" of one that is shown truncated; "" if
 // there is none. Returns `text`.
 NONNULL const char *querylog_address_text(const struct querylog_address *address,

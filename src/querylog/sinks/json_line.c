@@ -10,16 +10,6 @@
 #include "querylog/text.h"
 
 // Of the query, then of the reply.
-static const struct {
-    uint16_t flag;
-    const char *name;
-} flag_names[] = {
-    {QUERYLOG_RD, "rd"},           {QUERYLOG_QUERY_AD, "query-ad"},
-    {QUERYLOG_CD, "cd"},           {QUERYLOG_DO, "do"},
-    {QUERYLOG_EDNS, "edns"},       {QUERYLOG_PADDED, "padded"},
-    {QUERYLOG_AD, "ad"},           {QUERYLOG_TC, "tc"},
-    {QUERYLOG_SILENCE, "silence"},
-};
 
 static void write_text_or_null(struct json *json, const char *key, const char *text)
 {
@@ -110,9 +100,9 @@ static void write_upstream(struct json *json, const struct querylog_entry *entry
 static void write_flags(struct json *json, uint16_t flags)
 {
     json_open(json, "flags", '[');
-    for (size_t i = 0; i < ARRAY_LEN(flag_names); i++)
-        if (flags & flag_names[i].flag)
-            json_text(json, NULL, flag_names[i].name);
+    for (size_t i = 0; i < QUERYLOG_FLAG_NAMES; i++)
+        if (flags & querylog_flag_names[i].flag)
+            json_text(json, NULL, querylog_flag_names[i].name);
     json_close(json, ']');
 }
 
