@@ -393,7 +393,7 @@ static bool may_read(const struct tcp_client *client)
     const struct http_client *http = of(client);
 
     if (http->version == HTTP2)
-        return stream_pending(&client->stream) < TCP_OUTPUT_ENOUGH;
+        return stream_pending(&client->stream) < STREAM_PENDING_ENOUGH;
     return !client->retiring && (http->version == UNDECIDED || !http1_is_stopped(&http->http1));
 }
 

@@ -5,9 +5,6 @@
 
 #include "listener/internal.h"
 
-// A client that has this much to read is not read from until it does.
-#define TCP_OUTPUT_ENOUGH ((size_t)64 * 1024)
-
 struct tcp_protocol {
     size_t size; // of the structure that has struct tcp_client as its first member, named `client`
     enum engine_transport plain, encrypted;     // what the engine is told

@@ -23,7 +23,7 @@ static struct messages_client *of(const struct tcp_client *client)
 static bool may_handle(const struct tcp_client *client)
 {
     return client->in_flight < client->terms->limits.tcp_max_in_flight &&
-           stream_pending(&client->stream) < TCP_OUTPUT_ENOUGH;
+           stream_pending(&client->stream) < STREAM_PENDING_ENOUGH;
 }
 
 static bool on_message(void *context, const uint8_t *message, size_t size)

@@ -10,9 +10,6 @@
 // The status line and all fields that we send.
 #define RESPONSE_HEAD_MAX 512
 
-// What waits in the stream before more requests are read.
-#define OUTPUT_ENOUGH ((size_t)64 * 1024)
-
 static const char *phrase(enum http_status status)
 {
     switch (status) {
@@ -189,7 +186,7 @@ static int read_chunks(struct http1 *http, const uint8_t *bytes, size_t size, si
 
 bool http1_is_stopped(const struct http1 *http)
 {
-    return http->state == HTTP1_ANSWERING || stream_pending(http->stream) >= OUTPUT_ENOUGH;
+    return http->state == HTTP1_ANSWERING || stream_pending(http->stream) >= STREAM_PENDING_ENOUGH;
 }
 
 // Reads on until the octets are used, or something is awaited. E_OK; E_AGAIN: a head is not whole.

@@ -6,9 +6,6 @@
 
 #include "base/error.h"
 
-// What waits in the stream before more is put there.
-#define OUTPUT_ENOUGH ((size_t)64 * 1024)
-
 // A DNS message, and an octet more to tell that it is longer.
 #define STREAM_WINDOW 65536
 
@@ -320,7 +317,7 @@ void http2_feed(struct http2 *http, const uint8_t *bytes, size_t size, usec_t no
 
 int http2_send(struct http2 *http)
 {
-    while (stream_pending(http->stream) < OUTPUT_ENOUGH) {
+    while (stream_pending(http->stream) < STREAM_PENDING_ENOUGH) {
         const uint8_t *bytes;
         ssize_t size = nghttp2_session_mem_send(http->session, &bytes);
         uint8_t *to;

@@ -52,6 +52,9 @@ struct stream_ops {
     void (*released)(struct stream *stream);
 };
 
+// A peer that has this much to read is given, and asked, no more until it has read some.
+#define STREAM_PENDING_ENOUGH ((size_t)64 * 1024)
+
 struct outbuf {
     uint8_t *bytes;
     size_t start, end, capacity;

@@ -10,6 +10,7 @@ from lib import postgresql, timing, unprivileged
 from lib.certs import Authority, certificate_files
 from lib.faulty_dot import FaultyDot
 from lib.peers import FastDot
+from lib.querylog_feed import Feed, feed_binary
 from lib.run_once import binary_of
 from lib.slow_link import SlowLink
 from lib.sotto_process import Sotto, upstream_config
@@ -261,3 +262,17 @@ def open_postgresql_store(request):
     yield start
     for store in stores:
         store.close()
+
+
+@pytest.fixture
+def feed(request, tmp_path):
+    """Open sinks of the query log, without the rest of the program: `feed(url)`."""
+    feeds = []
+
+    def start(url, **options) -> Feed:
+        feeds.append(Feed(feed_binary(request), url, tmp_path, **options))
+        return feeds[-1]
+
+    yield start
+    for one in feeds:
+        one.kill()

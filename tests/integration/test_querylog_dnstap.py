@@ -13,7 +13,7 @@ import pytest
 
 from lib import querylog_feed as feeding
 from lib.collectors import Collector, needs_tools, parse_go, read_by_go, read_by_ldns
-from lib.querylog_feed import INSTANCE, Feed, feed_binary, make_entry
+from lib.querylog_feed import INSTANCE, make_entry
 from lib.timing import scaled, wait_until, within
 
 pytestmark = needs_tools
@@ -38,20 +38,6 @@ def collector(tmp_path):
 
     yield make
     for one in collectors:
-        one.kill()
-
-
-@pytest.fixture
-def feed(request, tmp_path):
-    """Open sinks: `feed(url)`."""
-    feeds = []
-
-    def start(url, **options) -> Feed:
-        feeds.append(Feed(feed_binary(request), url, tmp_path, **options))
-        return feeds[-1]
-
-    yield start
-    for one in feeds:
         one.kill()
 
 

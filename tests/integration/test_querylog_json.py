@@ -11,7 +11,7 @@ import dns.name
 import pytest
 
 from lib import querylog_feed as feeding
-from lib.querylog_feed import INSTANCE, Feed, feed_binary, make_entry
+from lib.querylog_feed import INSTANCE, make_entry
 from lib.timing import within
 
 HOSTILE_LABELS = [
@@ -28,20 +28,6 @@ HOSTILE_LABELS = [
     b"\\" * 63,
     b"%s%n${jndi:x}",
 ]
-
-
-@pytest.fixture
-def feed(request, tmp_path):
-    """Open sinks: `feed(url)`."""
-    feeds = []
-
-    def start(url, **options) -> Feed:
-        feeds.append(Feed(feed_binary(request), url, tmp_path, **options))
-        return feeds[-1]
-
-    yield start
-    for one in feeds:
-        one.kill()
 
 
 def read_lines(*paths) -> list[dict]:
