@@ -4,12 +4,18 @@
 
 #include "base/utf8.h"
 
+// Controls; and what would be markup where the output is pasted into a page.
+static bool is_escaped(char c)
+{
+    return (unsigned char)c < ' ' || c == 0x7f || c == '<' || c == '>' || c == '&';
+}
+
 // How much of the text may be written as it is: most of it, mostly.
 static size_t plain_length(const char *text)
 {
     size_t length = 0;
 
-    while (text[length] >= ' ' && text[length] < 0x7f && text[length] != '"' &&
+    while ((unsigned char)text[length] < 0x80 && !is_escaped(text[length]) && text[length] != '"' &&
            text[length] != '\\')
         length++;
     return length;
@@ -31,7 +37,7 @@ static void write_string(struct json *json, const char *text)
             text++;
             continue;
         }
-        if (length == 1 && ((unsigned char)*text < 0x20 || *text == 0x7f)) {
+        if (length == 1 && is_escaped(*text)) {
             fprintf(json->out, "\\u%04x", (unsigned)*text++);
             continue;
         }

@@ -1,6 +1,6 @@
 // A writer of JSON (RFC 8259), indented or in one line, that knows when a comma is due. Whatever a
-// text holds, the output is well-formed: what is not UTF-8 becomes U+FFFD. Errors are those of the
-// stream.
+// text holds, the output is well-formed, and no markup wherever it is pasted: what is not UTF-8
+// becomes U+FFFD; controls, <, > and & are escaped. Errors are those of the stream.
 #pragma once
 
 #include <stdbool.h>

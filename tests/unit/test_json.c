@@ -83,6 +83,7 @@ static void test_texts(void **state)
     static const char *const cases[][2] = {
         {"", "\"\""},
         {"plain /text/", "\"plain /text/\""},
+        {"<b>&amp;</b>", "\"\\u003cb\\u003e\\u0026amp;\\u003c/b\\u003e\""},
         {"a \"b\" \\c", "\"a \\\"b\\\" \\\\c\""},
         {"\x01\b\t\n\r\x1b\x7f", "\"\\u0001\\u0008\\u0009\\u000a\\u000d\\u001b\\u007f\""},
         {"b\xc3\xbc"
